@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file platform.h
+ *  The backend table: everything the library needs from an operating system, as one table of functions.
+ *  A port fills it and runs the conformance test (tests/platform). The library calls it from the thread that
+ *  calls fz_run_dispatch() and from no other. No function may block, but ::fz_platform_ops.wait. */
+#ifndef FZCONN_PLATFORM_H
+#define FZCONN_PLATFORM_H
+
+#include "addr.h"
+#include "env.h"
+#include "packet.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of the table below. A table of an older version lacks the members marked "since" a later one. */
+#define FZ_PLATFORM_VERSION 1
+
+/** UDP port that Firezone nodes prefer: 49152 + 3473. */
+#define FZ_UDP_PORT 52625
+
+/** What has become ready; bits of the result of ::fz_platform_ops.wait. */
+enum fz_ready {
+	FZ_READY_TUN = 1, /**< tun_read may give packets */
+	FZ_READY_UDP = 2, /**< udp_recv may give datagrams */
+	FZ_READY_UDP_SEND = 4, /**< udp_send may be tried again after FZ_ERR_AGAIN */
+	FZ_READY_STREAM = 8, /**< a stream changed state, or may be read or written */
+	FZ_READY_NET = 16, /**< net_event may give a change */
+	FZ_READY_TUN_WRITE = 32 /**< tun_write may be tried again after FZ_ERR_AGAIN */
+};
+
+/** How to open the tunnel device. */
+struct fz_tun_opts {
+	size_t size; /**< sizeof(struct fz_tun_opts) */
+	const char *name; /**< interface name; NULL = "tun-firezone" */
+	int fd; /**< >= 1: adopt this descriptor of an open device instead; it is duplicated, not taken */
+	uint32_t mtu; /**< 0 = ::FZ_TUNNEL_MTU */
+};
+
+/** The wanted state of the tunnel interface. The platform works out what to change. */
+struct fz_netcfg {
+	struct fz_ip ipv4, ipv6; /**< our tunnel addresses (/32, /128); family none = this family is off */
+	const struct fz_prefix
+		*routes; /**< networks to route into the tunnel; 0.0.0.0/0 and ::/0 go to a table of
+			  *   their own that loses against directly connected networks */
+	size_t routes_len;
+};
+
+/** Where and how to connect a stream. */
+struct fz_stream_opts {
+	size_t size; /**< sizeof(struct fz_stream_opts) */
+	const char *host; /**< name or literal, IPv6 without brackets */
+	uint16_t port;
+	bool tls; /**< verify the certificate against the system's roots and @ref host */
+	uint32_t connect_ms; /**< deadline for TCP, 0 = 5000 */
+	uint32_t handshake_ms; /**< deadline for everything up to the open state, 0 = 15000 */
+};
+
+/** Life of a stream. */
+enum fz_stream_state {
+	FZ_STREAM_CONNECTING = 0,
+	FZ_STREAM_OPEN = 1,
+	FZ_STREAM_FAILED = 2 /**< stream_error tells why; only stream_close is left */
+};
+
+/** A connection to a host by name, with TLS when asked for. */
+struct fz_stream;
+
+/** Changes of the host's network. */
+enum fz_net_event {
+	FZ_NET_CHANGED =
+		1, /**< default route, own address or carrier changed: what was learnt about paths is stale */
+	FZ_NET_TUN_LOST = 2 /**< the tunnel interface was deleted from outside */
+};
+
+/** The table. @p p is always fz_platform.ctx. Functions return 0 or a negative enum fz_err unless said
+ * otherwise. */
+struct fz_platform_ops {
+	uint32_t version; /**< ::FZ_PLATFORM_VERSION of the header it was compiled with */
+
+	/** Monotonic µs, any epoch; counts time in suspend where the system can tell. */
+	uint64_t (*now_us)(void *p);
+	/** Wall time, ns since 1970 UTC. */
+	uint64_t (*unix_ns)(void *p);
+
+	/** A descriptor that is readable whenever wait() would return something at once; -1 = there is none.
+	 */
+	int (*wait_fd)(void *p);
+	/** Deadline of the platform's own affairs (streams), absolute µs or ::FZ_NEVER_US. */
+	uint64_t (*next_timeout)(void *p);
+	/** Sleep until something is ready or @p until_us has come (0 = only look). Sets bits of enum
+	 * fz_ready; none at the deadline or after a signal. */
+	int (*wait)(void *p, uint64_t until_us, uint32_t *ret_ready);
+
+	/** Create or adopt the device; it stays down until net_apply().
+	 *  FZ_ERR_PERM lacks privileges, FZ_ERR_NOT_FOUND no /dev/net/tun, FZ_ERR_STATE name in use. */
+	int (*tun_open)(void *p, const struct fz_tun_opts *opts);
+	/** Read one packet or super-packet to @p buf + ::FZ_PKT_HEADROOM; @p cap at least ::FZ_PKT_HEADROOM +
+	 *  ::FZ_SUPER_MAX. 1 = got one, 0 = none now, negative = the device is gone. */
+	int (*tun_read)(void *p, uint8_t *buf, size_t cap, struct fz_pkt *ret);
+	/** Write one packet; the ::FZ_PKT_HEADROOM bytes before its data may be overwritten. A device without
+	 *  offloads refuses super-packets with FZ_ERR_UNSUPPORTED. FZ_ERR_AGAIN: queue full, wait. */
+	int (*tun_write)(void *p, const struct fz_pkt *pkt);
+	/** Does the device take and give super-packets? */
+	bool (*tun_offload)(void *p);
+	void (*tun_close)(void *p);
+
+	/** Open the sockets of both families on @p port, or on any port where that one is taken. One family
+	 * is enough. A second call closes and opens anew. */
+	int (*udp_open)(void *p, uint16_t port);
+	/** Send all datagrams of a batch. FZ_ERR_AGAIN: nothing was sent, wait for ::FZ_READY_UDP_SEND.
+	 *  Other errors concern this batch only: count them and go on. */
+	int (*udp_send)(void *p, const struct fz_udp_batch *batch);
+	/** Receive up to @p max batches into memory of the platform, valid until the next call.
+	 *  Returns their number, 0 when there is none. */
+	int (*udp_recv)(void *p, struct fz_udp_batch *ret, size_t max);
+	void (*udp_close)(void *p);
+
+	/** Start to connect; the stream's packets bypass the tunnel. */
+	int (*stream_open)(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
+	enum fz_stream_state (*stream_state)(void *p, const struct fz_stream *s);
+	/** One line about what failed, without secrets; valid until stream_close. */
+	const char *(*stream_error)(void *p, const struct fz_stream *s);
+	/** Bytes taken; FZ_ERR_AGAIN = none now. Any other error ends the stream. */
+	int (*stream_send)(void *p, struct fz_stream *s, const void *data, size_t len);
+	/** Bytes read; FZ_ERR_AGAIN = none now; 0 = the other side closed. Any other error ends the stream.
+	 */
+	int (*stream_recv)(void *p, struct fz_stream *s, void *buf, size_t cap);
+	void (*stream_close)(void *p, struct fz_stream *s);
+
+	/** Make the tunnel interface, its addresses, routes and policy rules as described; idempotent.
+	 *  One family may fail (no IPv6 on this host): a warning, not an error. */
+	int (*net_apply)(void *p, const struct fz_netcfg *cfg);
+	/** Remove everything that net_apply() added. */
+	void (*net_clear)(void *p);
+	/** Next change of the host's network; 0 = none. */
+	int (*net_event)(void *p);
+};
+
+/** A platform: table and its state. Passed by value. */
+struct fz_platform {
+	const struct fz_platform_ops *ops;
+	void *ctx;
+};
+
+/** Options of the Linux platform. */
+struct fz_platform_linux_opts {
+	size_t size; /**< sizeof(struct fz_platform_linux_opts) */
+	bool no_offload; /**< neither UDP GSO/GRO nor TUN offloads: batches of one, for tests and old kernels
+			  */
+	bool no_policy; /**< no marks, no policy rules: routes go to the main table (gateway without client
+			   routes) */
+	uint32_t sndbuf; /**< bytes, 0 = 2 MiB */
+	uint32_t rcvbuf; /**< bytes, 0 = 16 MiB */
+};
+
+/** Create the Linux platform: epoll, TUN with offloads, UDP with segmentation offload, netlink, libcurl
+ * streams.
+ *  @param env  borrowed until fz_platform_free(); NULL = fz_env_default()
+ *  @retval FZ_ERR_UNSUPPORTED  this build has no Linux backend */
+FZ_API FZ_MUST_CHECK int fz_platform_linux_new(const struct fz_env *env,
+					       const struct fz_platform_linux_opts *opts,
+					       struct fz_platform *ret);
+/** Close everything that is still open and free the platform; net_clear() is the caller's decision.
+ *  A zeroed struct is fine. */
+FZ_API void fz_platform_free(struct fz_platform *p);
+
+/** An in-memory network with a clock that only the program turns: hosts exchange datagrams, TUN packets are
+ * fed and taken by hand, streams connect to a listening function of the program. For tests and simulation. */
+struct fz_memnet;
+
+/** Create an empty network at time 0. */
+FZ_API FZ_MUST_CHECK int fz_memnet_new(const struct fz_env *env, struct fz_memnet **ret);
+/** Free the network and all its hosts. NULL is fine. */
+FZ_API void fz_memnet_free(struct fz_memnet *net);
+/** Turn the clock forward; datagrams whose delay has passed become readable. */
+FZ_API void fz_memnet_advance(struct fz_memnet *net, uint64_t by_us);
+/** Time of the network, µs. */
+FZ_API uint64_t fz_memnet_now(const struct fz_memnet *net);
+/** Add a host with the given addresses (either may have family none); its platform is good until
+ *  fz_memnet_free() or fz_platform_free(). */
+FZ_API FZ_MUST_CHECK int fz_memnet_host(struct fz_memnet *net, const struct fz_ip *ipv4,
+					const struct fz_ip *ipv6, struct fz_platform *ret);
+/** Put an IP packet on a host's TUN, as if its kernel had routed it there. Copied. FZ_ERR_FULL above 1024
+ * waiting. */
+FZ_API FZ_MUST_CHECK int fz_memnet_tun_put(struct fz_platform *host, const struct fz_pkt *pkt);
+/** Take the next packet that the program wrote to the host's TUN; valid until the next call. False = none. */
+FZ_API bool fz_memnet_tun_take(struct fz_platform *host, struct fz_pkt *ret);
+/** The last fz_netcfg applied on the host; NULL before the first. */
+FZ_API const struct fz_netcfg *fz_memnet_netcfg(const struct fz_platform *host);
+/** What happens to each datagram on its way. Return the delay in µs, or ::FZ_NEVER_US to lose it; may rewrite
+ * the addresses (a NAT). NULL = delivered at once if some host owns the address. */
+typedef uint64_t (*fz_memnet_hook)(void *ctx, struct fz_addr *from, struct fz_addr *to, const uint8_t *data,
+				   size_t len);
+FZ_API void fz_memnet_set_hook(struct fz_memnet *net, fz_memnet_hook hook, void *ctx);
+/** The far end of streams: called for each stream that a host opens. Return false to refuse. The program then
+ * moves bytes with fz_memnet_stream_put() and fz_memnet_stream_take(). */
+typedef bool (*fz_memnet_accept)(void *ctx, struct fz_stream *s, const struct fz_stream_opts *opts);
+FZ_API void fz_memnet_set_accept(struct fz_memnet *net, fz_memnet_accept accept, void *ctx);
+/** Bytes from the far end to the host; FZ_ERR_FULL above 1 MiB unread. */
+FZ_API FZ_MUST_CHECK int fz_memnet_stream_put(struct fz_stream *s, const void *data, size_t len);
+/** Bytes that the host sent; 0 = none, negative once the host has closed the stream. */
+FZ_API int fz_memnet_stream_take(struct fz_stream *s, void *buf, size_t cap);
+/** The far end closes. */
+FZ_API void fz_memnet_stream_hangup(struct fz_stream *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
