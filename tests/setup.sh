@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What ./check and ./demo share: messages, packages, builds. To be sourced from the top of the tree.
+
+CLANG_BUILD=build-clang
+GCC_BUILD=build
+
+# package and the file that shows that it (or something as good) is there
+build_packages='
+meson /usr/bin/meson
+ninja-build /usr/bin/ninja
+gcc /usr/bin/gcc
+g++ /usr/bin/g++
+pkg-config /usr/bin/pkg-config
+python3 /usr/bin/python3
+libssl-dev /usr/include/openssl/evp.h
+libjansson-dev /usr/include/jansson.h
+libwslay-dev /usr/include/wslay/wslay.h
+libcurl4-openssl-dev /usr/include/*/curl/curl.h
+libc-ares-dev /usr/include/ares.h
+libnl-3-dev /usr/include/libnl3/netlink/netlink.h
+libnl-route-3-dev /usr/include/libnl3/netlink/route/link.h
+libcap-ng-dev /usr/include/cap-ng.h
+libsystemd-dev /usr/include/systemd/sd-daemon.h
+libwebsockets-dev /usr/include/libwebsockets.h
+check /usr/include/check.h
+'
+sanitizer_packages='
+clang /usr/bin/clang
+libclang-rt-14-dev /usr/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a
+'
+lab_packages='
+iproute2 /sbin/ip
+nftables /usr/sbin/nft
+iputils-ping /bin/ping
+iperf3 /usr/bin/iperf3
+curl /usr/bin/curl
+dnsutils /usr/bin/dig
+dnsmasq-base /usr/sbin/dnsmasq
+coturn /usr/bin/turnserver
+util-linux /usr/bin/unshare
+'
+bench_packages='
+wireguard-go /usr/bin/wireguard-go
+wireguard-tools /usr/bin/wg
+binutils /usr/bin/strip
+'
+
+say()
+{
+	printf '\n== %s\n' "$*"
+}
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# need_packages "$list"...: installs what is missing; does nothing, and needs no network, where all is there
+need_packages()
+{
+	local missing='' name file
+	while read -r name file; do
+		[ -n "$name" ] || continue
+		# shellcheck disable=SC2086 # the file may be a pattern
+		compgen -G $file >/dev/null || missing+=" $name"
+	done <<<"$*"
+	[ -n "$missing" ] || return 0
+
+	say "installing:$missing"
+	command -v apt-get >/dev/null || die "no apt-get here. Please install what provides Debian 12's$missing"
+	local as_root=()
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || die "root is needed to install$missing"
+		as_root=(sudo)
+	fi
+	mkdir -p "$GCC_BUILD-log"
+	local log=$GCC_BUILD-log/apt.log
+	# The package lists of a fresh image are absent or too old: try without them first, it is quicker.
+	# shellcheck disable=SC2086
+	if ! apt_install "${as_root[@]}" -- $missing >"$log" 2>&1; then
+		echo "   refreshing the package lists (apt-get update)"
+		"${as_root[@]}" apt-get update -q >>"$log" 2>&1 || { tail -5 "$log"; die "apt-get update failed, see $log"; }
+		echo "   installing, this takes a minute or two"
+		apt_install "${as_root[@]}" -- $missing >>"$log" 2>&1 ||
+			{ tail -15 "$log"; die "apt-get install failed, see $log"; }
+	fi
+	echo "   done"
+}
+
+# apt_install [SUDO] -- PACKAGES. Services that packages bring (coturn, iperf3) are not to be started.
+apt_install()
+{
+	local as_root=()
+	while [ "$1" != -- ]; do
+		as_root+=("$1")
+		shift
+	done
+	shift
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+		apt-get install -q -y --no-install-recommends "$@"
+}
+
+# build DIR MESON-OPTIONS...: configures once, builds; on failure shows the compiler's messages
+build()
+{
+	local dir=$1 log=$GCC_BUILD-log/$1.log
+	shift
+	mkdir -p "$GCC_BUILD-log"
+	if [ ! -f "$dir/build.ninja" ]; then
+		echo "   meson setup $dir $*"
+		rm -rf "$dir"
+		meson setup "$dir" "$@" >"$log" 2>&1 || { tail -20 "$log"; echo "meson setup failed, see $log"; return 1; }
+	fi
+	echo "   ninja -C $dir"
+	if ! ninja -C "$dir" >"$log" 2>&1; then
+		grep -E -A8 'error:|warning:|^FAILED|undefined reference' "$log" | head -60
+		echo "the build failed, see $log"
+		return 1
+	fi
+	tail -1 "$log"
+}
