@@ -15,15 +15,15 @@ enum fz_family { FZ_FAMILY_NONE = 0, FZ_FAMILY_INET = 4, FZ_FAMILY_INET6 = 6 };
 
 /** An IPv4 or IPv6 address. Unused bytes are zero, so two equal addresses are equal byte by byte. */
 struct fz_ip {
-	uint8_t family;  /**< enum fz_family; ::FZ_FAMILY_NONE = unset */
-	uint8_t b[16];   /**< network byte order; IPv4 in the first four */
+	uint8_t family; /**< enum fz_family; ::FZ_FAMILY_NONE = unset */
+	uint8_t b[16]; /**< network byte order; IPv4 in the first four */
 };
 
 /** A transport address: IP address and port. */
 struct fz_addr {
 	struct fz_ip ip;
 	uint8_t reserved; /**< zero */
-	uint16_t port;    /**< host byte order */
+	uint16_t port; /**< host byte order */
 };
 
 /** A network: address with host bits zero, and prefix length. */
@@ -32,8 +32,8 @@ struct fz_prefix {
 	uint8_t len; /**< bits, at most 32 or 128 */
 };
 
-#define FZ_IP_STRLEN 46     /**< longest IP text with its NUL */
-#define FZ_ADDR_STRLEN 54   /**< longest "[ip]:port" text with its NUL */
+#define FZ_IP_STRLEN 46 /**< longest IP text with its NUL */
+#define FZ_ADDR_STRLEN 54 /**< longest "[ip]:port" text with its NUL */
 #define FZ_PREFIX_STRLEN 50 /**< longest "ip/len" text with its NUL */
 
 /** Parse a bare IPv4 or IPv6 literal (no brackets, no zone, no port).

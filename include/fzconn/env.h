@@ -28,10 +28,10 @@ struct fz_rng {
 /** How important a log line is. */
 enum fz_log_level {
 	FZ_LOG_ERROR = 0, /**< an object died */
-	FZ_LOG_WARN = 1,  /**< the other side misbehaves; rate-limited by the library */
-	FZ_LOG_INFO = 2,  /**< state changes */
+	FZ_LOG_WARN = 1, /**< the other side misbehaves; rate-limited by the library */
+	FZ_LOG_INFO = 2, /**< state changes */
 	FZ_LOG_DEBUG = 3, /**< messages; the only level that shows addresses and names */
-	FZ_LOG_TRACE = 4  /**< datagrams */
+	FZ_LOG_TRACE = 4 /**< datagrams */
 };
 
 /** Receiver of log lines. Silent when write is NULL. */
@@ -42,7 +42,8 @@ struct fz_log {
 	int max_level; /**< lines above this level are not even formatted (enum fz_log_level) */
 };
 
-/** Environment of an object. Borrowed until the object is freed; may be shared by many objects of one thread. */
+/** Environment of an object. Borrowed until the object is freed; may be shared by many objects of one thread.
+ */
 struct fz_env {
 	struct fz_mem mem;
 	struct fz_rng rng;

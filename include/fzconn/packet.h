@@ -32,20 +32,21 @@ enum fz_gso {
 /** An IP packet and its offload facts. The bytes belong to whoever made the struct; a consumer may change
  *  them and the FZ_PKT_HEADROOM bytes in front during the call. */
 struct fz_pkt {
-	uint8_t *data;        /**< first byte of the IP header */
-	size_t len;           /**< bytes from data on */
-	uint8_t gso;          /**< enum fz_gso */
-	uint8_t needs_csum;   /**< 1: the checksum at csum_start + csum_offset holds only the folded pseudo-header sum */
-	uint16_t gso_size;    /**< payload bytes of every segment but the last; 0 unless gso */
-	uint16_t csum_start;  /**< offset of the transport header from data */
+	uint8_t *data; /**< first byte of the IP header */
+	size_t len; /**< bytes from data on */
+	uint8_t gso; /**< enum fz_gso */
+	uint8_t needs_csum; /**< 1: the checksum at csum_start + csum_offset holds only the folded
+			       pseudo-header sum */
+	uint16_t gso_size; /**< payload bytes of every segment but the last; 0 unless gso */
+	uint16_t csum_start; /**< offset of the transport header from data */
 	uint16_t csum_offset; /**< offset of the checksum in the transport header */
 };
 
-/** A run of UDP datagrams between the same two addresses, back to back in memory. All have seg_len bytes but the
- *  last, which may be shorter. A single datagram has seg_len == len. */
+/** A run of UDP datagrams between the same two addresses, back to back in memory. All have seg_len bytes but
+ * the last, which may be shorter. A single datagram has seg_len == len. */
 struct fz_udp_batch {
-	struct fz_addr local;  /**< sending: source to use, family none = the system's choice;
-				*   receiving: where it arrived */
+	struct fz_addr local; /**< sending: source to use, family none = the system's choice;
+			       *   receiving: where it arrived */
 	struct fz_addr remote; /**< the other end */
 	uint8_t *data;
 	size_t len;

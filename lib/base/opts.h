@@ -12,8 +12,8 @@
 
 bool fz_all_zero(const uint8_t *p, size_t len);
 
-/* Copy the caller's struct of src_len bytes into dst: a missing tail reads as zero, an unknown tail must be zero.
- * FZ_ERR_ABI when it is not, or when the size cannot be one. dst untouched on failure. */
+/* Copy the caller's struct of src_len bytes into dst: a missing tail reads as zero, an unknown tail must be
+ * zero. FZ_ERR_ABI when it is not, or when the size cannot be one. dst untouched on failure. */
 int fz_opts_import(void *dst, size_t dst_len, const void *src, size_t src_len);
 
 #endif

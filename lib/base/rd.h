@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading cursor: the only bounds check of every parser. Errors stick; reads after one give 0, so the caller checks
- * `bad` once per structure. A nested field gets a cursor of its own and cannot reach past it. */
+/* Reading cursor: the only bounds check of every parser. Errors stick; reads after one give 0, so the caller
+ * checks `bad` once per structure. A nested field gets a cursor of its own and cannot reach past it. */
 #ifndef BASE_RD_H
 #define BASE_RD_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text encodings of bytes: hex, base64 (RFC 4648 section 4, without a table look-up on secret bytes), UUID. */
+/* Text encodings of bytes: hex, base64 (RFC 4648 section 4, without a table look-up on secret bytes), UUID.
+ */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -13,7 +14,8 @@
 size_t fz_b64_encode(char *dst, const void *src, size_t len);
 /* The same without padding. */
 size_t fz_b64_encode_nopad(char *dst, const void *src, size_t len);
-/* Strict decoding of padded base64: exactly want bytes must come out. FZ_ERR_WIRE otherwise, dst undefined. */
+/* Strict decoding of padded base64: exactly want bytes must come out. FZ_ERR_WIRE otherwise, dst undefined.
+ */
 int fz_b64_decode(void *dst, size_t want, const char *text);
 /* Lower-case hex, NUL-terminated; dst needs 2 * len + 1 bytes. */
 void fz_hex_encode(char *dst, const void *src, size_t len);

@@ -5,8 +5,8 @@
 
 #include "fzconn/types.h"
 
-#define FZ_MS(n) ((uint64_t)(n) * 1000u)
-#define FZ_SEC(n) ((uint64_t)(n) * 1000000u)
+#define FZ_MS(n) ((uint64_t)(n)*1000u)
+#define FZ_SEC(n) ((uint64_t)(n)*1000000u)
 
 static inline uint64_t fz_min_us(uint64_t a, uint64_t b)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing cursor over the caller's memory: the mirror of rd.h. Errors stick; nothing is written past the end. */
+/* Writing cursor over the caller's memory: the mirror of rd.h. Errors stick; nothing is written past the end.
+ */
 #ifndef BASE_WR_H
 #define BASE_WR_H
 

@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include "base/addr.h"
+#include "base/heap.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/opts.h"
 #include "base/rd.h"
@@ -13,13 +15,32 @@
 static const struct {
 	const char *in, *out; /* out NULL = refused */
 } ips[] = {
-	{ "0.0.0.0", "0.0.0.0" }, { "255.255.255.255", "255.255.255.255" }, { "1.2.3", NULL }, { "1.2.3.4.5", NULL },
-	{ "01.2.3.4", NULL }, { "256.1.1.1", NULL }, { "1.2.3.4 ", NULL }, { "", NULL }, { "::", "::" },
-	{ "::1", "::1" }, { "1::", "1::" }, { "2001:DB8::A", "2001:db8::a" }, { "2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1" },
-	{ "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8" }, { "1:2:3:4:5:6:7", NULL }, { "1:2:3:4:5:6:7:8:9", NULL },
-	{ "1::2::3", NULL }, { ":1::2", NULL }, { "1:", NULL }, { "1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0" },
-	{ "::ffff:1.2.3.4", "::ffff:1.2.3.4" }, { "::1.2.3", NULL }, { "12345::", NULL }, { "fe80::1%eth0", NULL },
-	{ "[::1]", NULL }, { ":::", NULL },
+	{ "0.0.0.0", "0.0.0.0" },
+	{ "255.255.255.255", "255.255.255.255" },
+	{ "1.2.3", NULL },
+	{ "1.2.3.4.5", NULL },
+	{ "01.2.3.4", NULL },
+	{ "256.1.1.1", NULL },
+	{ "1.2.3.4 ", NULL },
+	{ "", NULL },
+	{ "::", "::" },
+	{ "::1", "::1" },
+	{ "1::", "1::" },
+	{ "2001:DB8::A", "2001:db8::a" },
+	{ "2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1" },
+	{ "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8" },
+	{ "1:2:3:4:5:6:7", NULL },
+	{ "1:2:3:4:5:6:7:8:9", NULL },
+	{ "1::2::3", NULL },
+	{ ":1::2", NULL },
+	{ "1:", NULL },
+	{ "1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0" },
+	{ "::ffff:1.2.3.4", "::ffff:1.2.3.4" },
+	{ "::1.2.3", NULL },
+	{ "12345::", NULL },
+	{ "fe80::1%eth0", NULL },
+	{ "[::1]", NULL },
+	{ ":::", NULL },
 };
 
 START_TEST(ip_text)
@@ -38,9 +59,12 @@ END_TEST
 START_TEST(addr_and_prefix_text)
 {
 	static const char *const good[] = { "1.2.3.4:0", "1.2.3.4:65535", "[::1]:3478" };
-	static const char *const bad[] = { "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:", "::1:80", "[::1]80", "[1.2.3.4]:1", "[]:1", "1.2.3.4:01" };
-	static const char *const nets[] = { "10.0.0.0/8", "0.0.0.0/0", "::/0", "fd00:2021:1111::/107", "1.2.3.4/32" };
-	static const char *const not_nets[] = { "10.0.0.1/8", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "fd00::1/64", "10.0.0.0/08" };
+	static const char *const bad[] = { "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:", "::1:80",
+					   "[::1]80", "[1.2.3.4]:1",   "[]:1",     "1.2.3.4:01" };
+	static const char *const nets[] = { "10.0.0.0/8", "0.0.0.0/0", "::/0", "fd00:2021:1111::/107",
+					    "1.2.3.4/32" };
+	static const char *const not_nets[] = { "10.0.0.1/8",  "10.0.0.0",   "10.0.0.0/33", "10.0.0.0/",
+						"10.0.0.0/-1", "fd00::1/64", "10.0.0.0/08" };
 	char buf[64];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -96,8 +120,12 @@ START_TEST(base64)
 	memset(all, 0xfb, 32);
 	fz_b64_encode(text, all, 32);
 	ck_assert_str_eq(text, "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s=");
-	static const char *const bad[] = { "", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=",
-		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8-", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGx dHh8=", "AAAA" };
+	static const char *const bad[] = { "",
+					   "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+					   "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=",
+					   "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8-",
+					   "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGx dHh8=",
+					   "AAAA" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		ck_assert_msg(fz_b64_decode(back, 32, bad[i]) == FZ_ERR_WIRE, "%s", bad[i]);
 }
@@ -118,8 +146,14 @@ END_TEST
 
 START_TEST(options_of_other_ages)
 {
-	struct { size_t size; uint32_t a, b; } now, old = { 12, 7, 9 };
-	struct { size_t size; uint32_t a, b, c, d; } newer = { 24, 1, 2, 0, 0 };
+	struct {
+		size_t size;
+		uint32_t a, b;
+	} now, old = { 12, 7, 9 };
+	struct {
+		size_t size;
+		uint32_t a, b, c, d;
+	} newer = { 24, 1, 2, 0, 0 };
 
 	ck_assert_int_eq(fz_opts_import(&now, sizeof(now), &old, 12), 0);
 	ck_assert_uint_eq(now.a, 7);
@@ -160,7 +194,8 @@ END_TEST
 
 START_TEST(error_texts_have_no_holes)
 {
-	static const int codes[] = { 0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -13, -14, -15, -100, -101, -102, -103 };
+	static const int codes[] = { 0,   -1,  -2,  -3,  -4,  -5,  -6,   -7,   -8,   -9,
+				     -10, -11, -12, -13, -14, -15, -100, -101, -102, -103 };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
 		ck_assert_str_ne(fz_strerror(codes[i]), "unknown error");
@@ -210,12 +245,84 @@ START_TEST(random_below_is_in_range)
 }
 END_TEST
 
+START_TEST(heap_agrees_with_a_linear_search)
+{
+	enum { N = 60 };
+	struct unit_env u;
+	struct fz_heap h = { 0 };
+	struct fz_heap_node n[N];
+	uint64_t twin[N];
+
+	unit_env_init(&u, 3);
+	memset(n, 0, sizeof(n));
+	ck_assert_int_eq(fz_heap_reserve(&h, &u.env, N), 0);
+	for (int i = 0; i < N; i++)
+		twin[i] = FZ_NEVER_US;
+	for (int step = 0; step < 20000; step++) {
+		uint32_t i = fz_rng_below(&u.env, N);
+		twin[i] = fz_rng_below(&u.env, 4) ? fz_rng_below(&u.env, 1000) : FZ_NEVER_US;
+		fz_heap_set(&h, &n[i], twin[i]);
+		uint64_t least = FZ_NEVER_US;
+		for (int k = 0; k < N; k++)
+			least = fz_min_us(least, twin[k]);
+		struct fz_heap_node *top = fz_heap_peek(&h);
+		ck_assert_uint_eq(top ? top->at_us : FZ_NEVER_US, least);
+	}
+	fz_heap_clear(&h, &u.env);
+	unit_env_check(&u);
+}
+END_TEST
+
+struct entry {
+	struct fz_map_link link;
+	uint32_t key;
+	bool in;
+};
+
+static struct entry *find(const struct fz_map *m, uint32_t key)
+{
+	uint64_t h = fz_map_hash(m, &key, sizeof(key));
+
+	for (struct fz_map_link *l = fz_map_first(m, h); l; l = fz_map_next(l)) {
+		struct entry *e = fz_container(l, struct entry, link);
+		if (e->key == key)
+			return e;
+	}
+	return NULL;
+}
+
+START_TEST(map_agrees_with_an_array)
+{
+	enum { N = 500 };
+	static struct entry e[N];
+	struct unit_env u;
+	struct fz_map m;
+
+	unit_env_init(&u, 4);
+	memset(e, 0, sizeof(e));
+	ck_assert_int_eq(fz_map_init(&m, &u.env, 1), 0);
+	for (int step = 0; step < 20000; step++) {
+		uint32_t i = fz_rng_below(&u.env, N);
+		e[i].key = i * 7;
+		ck_assert_ptr_eq(find(&m, i * 7), e[i].in ? &e[i] : NULL);
+		if (e[i].in)
+			fz_map_remove(&m, &e[i].link);
+		else
+			fz_map_insert(&m, &u.env, &e[i].link, fz_map_hash(&m, &e[i].key, 4));
+		e[i].in = !e[i].in;
+	}
+	fz_map_clear(&m, &u.env);
+	unit_env_check(&u);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("base");
 
 	unit_case(s, "text", ip_text, addr_and_prefix_text, base64, uuid);
-	unit_case(s, "values", prefix_contains, options_of_other_ages, cursors, secrets, error_texts_have_no_holes,
-		  growing_has_a_limit, random_below_is_in_range);
+	unit_case(s, "values", prefix_contains, options_of_other_ages, cursors, secrets,
+		  error_texts_have_no_holes, growing_has_a_limit, random_below_is_in_range);
+	unit_case(s, "containers", heap_agrees_with_a_linear_search, map_agrees_with_an_array);
 	return s;
 }
