@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ext/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "fzconn/error.h"
+
+struct stream_set {
+	const struct fz_env *env;
+	CURLM *multi;
+	stream_watch watch;
+	stream_prepare prepare;
+	void *ctx;
+	struct stream *streams;
+	uint64_t now_us, curl_us; /* time of this turn; libcurl's own deadline */
+};
+
+struct stream {
+	struct stream_set *set;
+	struct stream *next;
+	CURL *easy;
+	struct curl_slist *resolve;
+	enum stream_state state;
+	int fd; /* once open */
+	unsigned wanted; /* once open: what is being watched */
+	uint64_t tcp_us; /* deadline, armed with the first socket */
+	uint64_t tcp_wait_us;
+	char detail[CURL_ERROR_SIZE], error[CURL_ERROR_SIZE + 300];
+	char host[256];
+};
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *data)
+{
+	struct stream_set *set = ctx;
+	unsigned want = what == CURL_POLL_IN      ? STREAM_READ
+			: what == CURL_POLL_OUT   ? STREAM_WRITE
+			: what == CURL_POLL_INOUT ? STREAM_READ | STREAM_WRITE
+						  : 0;
+
+	(void)easy, (void)data;
+	set->watch(set->ctx, fd, want);
+	return 0;
+}
+
+static int on_timer(CURLM *multi, long ms, void *ctx)
+{
+	struct stream_set *set = ctx;
+
+	(void)multi;
+	set->curl_us = ms < 0 ? FZ_NEVER_US : set->now_us + FZ_MS(ms);
+	return 0;
+}
+
+/* Called for every socket of every attempt, before connect(). */
+static int on_sockopt(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	struct stream *s = ctx;
+
+	(void)purpose;
+	if (s->tcp_us == FZ_NEVER_US)
+		s->tcp_us = s->set->now_us + s->tcp_wait_us;
+	if (s->set->prepare && s->set->prepare(s->set->ctx, fd) < 0) {
+		snprintf(s->error, sizeof(s->error), "the socket could not be marked to bypass the tunnel");
+		return CURL_SOCKOPT_ERROR;
+	}
+	return CURL_SOCKOPT_OK;
+}
+
+int stream_set_new(const struct fz_env *env, stream_watch watch, stream_prepare prepare, void *ctx,
+		   struct stream_set **ret)
+{
+	struct stream_set *set;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return FZ_ERR_UNSUPPORTED;
+	set = fz_zalloc(env, sizeof(*set));
+	if (set == NULL) {
+		curl_global_cleanup();
+		return FZ_ERR_NOMEM;
+	}
+	*set = (struct stream_set){ .env = env, .watch = watch, .prepare = prepare, .ctx = ctx };
+	set->curl_us = FZ_NEVER_US;
+	set->multi = curl_multi_init();
+	if (set->multi == NULL) {
+		stream_set_free(set);
+		return FZ_ERR_NOMEM;
+	}
+	curl_multi_setopt(set->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(set->multi, CURLMOPT_SOCKETDATA, set);
+	curl_multi_setopt(set->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(set->multi, CURLMOPT_TIMERDATA, set);
+	*ret = set;
+	return 0;
+}
+
+void stream_set_free(struct stream_set *set)
+{
+	if (set == NULL)
+		return;
+	while (set->streams)
+		stream_close(set->streams);
+	if (set->multi)
+		curl_multi_cleanup(set->multi);
+	fz_free(set->env, set);
+	curl_global_cleanup();
+}
+
+static void watch_open(struct stream *s, unsigned want)
+{
+	if (s->wanted == want)
+		return;
+	s->wanted = want;
+	s->set->watch(s->set->ctx, s->fd, want);
+}
+
+static void fail(struct stream *s, const char *why)
+{
+	if (s->state == STREAM_OPEN)
+		watch_open(s, 0);
+	s->state = STREAM_FAILED;
+	s->tcp_us = FZ_NEVER_US;
+	if (s->error[0] == '\0')
+		snprintf(s->error, sizeof(s->error), "%s: %s", s->host, why);
+}
+
+static void finish(struct stream *s, CURLcode code)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	s->tcp_us = FZ_NEVER_US;
+	if (code == CURLE_OK && curl_easy_getinfo(s->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+	    fd != CURL_SOCKET_BAD) {
+		s->state = STREAM_OPEN;
+		s->fd = fd;
+		watch_open(s, STREAM_READ);
+		return;
+	}
+	fail(s, s->detail[0] ? s->detail : curl_easy_strerror(code));
+}
+
+static void collect(struct stream_set *set)
+{
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(set->multi, &left)) != NULL) {
+		char *p = NULL;
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &p);
+		struct stream *s = (struct stream *)(void *)p;
+		if (s->state == STREAM_CONNECTING)
+			finish(s, msg->data.result);
+	}
+}
+
+static void run(struct stream_set *set, curl_socket_t fd, int mask)
+{
+	int running;
+
+	curl_multi_socket_action(set->multi, fd, mask, &running);
+	collect(set);
+}
+
+static struct stream *find(struct stream_set *set, int fd)
+{
+	for (struct stream *s = set->streams; s; s = s->next)
+		if (s->state == STREAM_OPEN && s->fd == fd)
+			return s;
+	return NULL;
+}
+
+void stream_set_handle_ready(struct stream_set *set, int fd, unsigned ready, uint64_t now_us)
+{
+	struct stream *s = find(set, fd);
+
+	set->now_us = now_us;
+	if (s) { /* ours: the reader and writer find out by trying */
+		if (ready & STREAM_WRITE)
+			watch_open(s, STREAM_READ);
+		return;
+	}
+	run(set, fd,
+	    (ready & STREAM_READ ? CURL_CSELECT_IN : 0) | (ready & STREAM_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+void stream_set_handle_timeout(struct stream_set *set, uint64_t now_us)
+{
+	set->now_us = now_us;
+	if (set->curl_us <= now_us) {
+		set->curl_us = FZ_NEVER_US;
+		run(set, CURL_SOCKET_TIMEOUT, 0);
+	}
+	for (struct stream *s = set->streams; s; s = s->next) {
+		curl_off_t connected = 0;
+		if (s->state != STREAM_CONNECTING || s->tcp_us > now_us)
+			continue;
+		s->tcp_us = FZ_NEVER_US;
+		curl_easy_getinfo(s->easy, CURLINFO_CONNECT_TIME_T, &connected);
+		if (connected == 0)
+			fail(s, "no answer to the TCP connection attempts");
+	}
+}
+
+uint64_t stream_set_next_timeout(const struct stream_set *set)
+{
+	uint64_t t = set->curl_us;
+
+	for (const struct stream *s = set->streams; s; s = s->next)
+		t = fz_min_us(t, s->tcp_us);
+	return t;
+}
+
+/* Addresses found by other means enter libcurl as "host:port:addr,addr,...", so that TLS still checks the
+ * name. */
+static int set_addrs(struct stream *s, const struct stream_opts *o)
+{
+	char line[256 + 16 + 16 * (FZ_IP_STRLEN + 3)];
+	size_t n = o->addrs_len < 16 ? o->addrs_len : 16;
+	int at = snprintf(line, sizeof(line), "%s:%u:", o->host, o->port);
+
+	for (size_t i = 0; i < n; i++) {
+		char ip[FZ_IP_STRLEN];
+		at += snprintf(line + at, sizeof(line) - (size_t)at, "%s%s", i ? "," : "",
+			       fz_ip_format(&o->addrs[i], ip));
+	}
+	s->resolve = curl_slist_append(NULL, line);
+	if (s->resolve == NULL)
+		return FZ_ERR_NOMEM;
+	curl_easy_setopt(s->easy, CURLOPT_RESOLVE, s->resolve);
+	return 0;
+}
+
+static int configure(struct stream *s, const struct stream_opts *o)
+{
+	char url[256 + 32];
+	bool v6 = strchr(o->host, ':') != NULL;
+	long total = o->total_ms ? (long)o->total_ms : 15000;
+
+	snprintf(url, sizeof(url), "%s://%s%s%s:%u/", o->tls ? "https" : "http", v6 ? "[" : "", o->host,
+		 v6 ? "]" : "", o->port);
+	snprintf(s->host, sizeof(s->host), "%s", o->host);
+	s->tcp_wait_us = FZ_MS(o->connect_ms ? o->connect_ms : 5000);
+	s->tcp_us = FZ_NEVER_US;
+	CURL *e = s->easy;
+	if (curl_easy_setopt(e, CURLOPT_URL, url) != CURLE_OK)
+		return FZ_ERR_NOMEM;
+	curl_easy_setopt(e, CURLOPT_PRIVATE, s);
+	curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+	curl_easy_setopt(e, CURLOPT_HTTPPROXYTUNNEL,
+			 1L); /* we bring the bytes: plain HTTP is tunnelled too */
+	curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, total); /* covers TLS and proxy as well */
+	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->detail);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, s);
+	return o->addrs_len && !v6 ? set_addrs(s, o) : 0;
+}
+
+int stream_open(struct stream_set *set, const struct stream_opts *opts, struct stream **ret, uint64_t now_us)
+{
+	size_t len = strlen(opts->host);
+	struct stream *s;
+	int err = FZ_ERR_NOMEM;
+
+	if (len == 0 || len > 253 || strpbrk(opts->host, "/?#@[] \t\r\n") || opts->port == 0)
+		return FZ_ERR_INVAL;
+	s = fz_zalloc(set->env, sizeof(*s));
+	if (s == NULL)
+		return FZ_ERR_NOMEM;
+	set->now_us = now_us;
+	s->set = set;
+	s->fd = -1;
+	s->next = set->streams;
+	set->streams = s;
+	s->easy = curl_easy_init();
+	if (s->easy)
+		err = configure(s, opts);
+	if (err == 0 && curl_multi_add_handle(set->multi, s->easy) != CURLM_OK)
+		err = FZ_ERR_NOMEM;
+	if (err) {
+		stream_close(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+enum stream_state stream_state(const struct stream *s)
+{
+	return s->state;
+}
+
+const char *stream_error(const struct stream *s)
+{
+	return s->error;
+}
+
+int stream_send(struct stream *s, const void *data, size_t len)
+{
+	size_t n = 0;
+
+	if (s->state != STREAM_OPEN)
+		return FZ_ERR_STATE;
+	CURLcode code = curl_easy_send(s->easy, data, len, &n);
+	if (code == CURLE_AGAIN || (code == CURLE_OK && n == 0 && len > 0)) {
+		watch_open(s, STREAM_READ | STREAM_WRITE);
+		return FZ_ERR_AGAIN;
+	}
+	if (code != CURLE_OK) {
+		fail(s, s->detail[0] ? s->detail : curl_easy_strerror(code));
+		return FZ_ERR_IO;
+	}
+	return (int)n;
+}
+
+int stream_recv(struct stream *s, void *buf, size_t cap)
+{
+	size_t n = 0;
+
+	if (s->state != STREAM_OPEN)
+		return FZ_ERR_STATE;
+	CURLcode code = curl_easy_recv(s->easy, buf, cap, &n);
+	if (code == CURLE_AGAIN)
+		return FZ_ERR_AGAIN;
+	if (code != CURLE_OK) {
+		fail(s, s->detail[0] ? s->detail : curl_easy_strerror(code));
+		return FZ_ERR_IO;
+	}
+	return (int)n;
+}
+
+void stream_close(struct stream *s)
+{
+	struct stream_set *set;
+
+	if (s == NULL)
+		return;
+	set = s->set;
+	for (struct stream **at = &set->streams; *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	if (s->state == STREAM_OPEN)
+		watch_open(s, 0);
+	if (s->easy) {
+		curl_multi_remove_handle(set->multi, s->easy);
+		curl_easy_cleanup(s->easy);
+	}
+	curl_slist_free_all(s->resolve);
+	fz_free(set->env, s);
+}
