@@ -39,9 +39,9 @@ FZ_MUST_CHECK int wg_self_identify(struct wg_self *s, const uint8_t *msg, size_t
 				   struct fz_key *ret_peer_public);
 
 /* For wg_peer: our side of the Noise handshake, and the first half of an initiation, which is not computed
- * again when this is the message that was identified last. */
+ * again when this is the message that was identified last. The caller wipes it. */
 const struct wg_noise_local *wg_self_noise(const struct wg_self *s);
-FZ_MUST_CHECK int wg_self_open_initiation(struct wg_self *s, const uint8_t *msg, size_t len,
-					  struct wg_noise_half *ret);
+FZ_MUST_CHECK int wg_self_take_half(struct wg_self *s, const uint8_t *msg, size_t len,
+				    struct wg_noise_half *ret);
 
 #endif

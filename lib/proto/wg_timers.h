@@ -48,13 +48,32 @@ struct wg_timers {
 void wg_timers_init(struct wg_timers *t, const struct wg_timing *timing, uint32_t persistent_keepalive_ms,
 		    uint64_t now_us);
 
-/* What happened. */
-void wg_timers_sent(struct wg_timers *t, bool data,
-		    uint64_t now_us); /* data message, with or without content */
-void wg_timers_received(struct wg_timers *t, bool data, uint64_t now_us); /* likewise, authentic and new */
+/* What happened; see below for data. */
 void wg_timers_initiation_sent(struct wg_timers *t, uint64_t now_us);
 void wg_timers_response_sent(struct wg_timers *t, uint64_t now_us); /* session made as responder */
 void wg_timers_response_received(struct wg_timers *t, uint64_t now_us); /* session made as initiator */
+
+/* A data message went out, or came in authentic and new; data = it had content, so was not a keepalive. */
+static inline void wg_timers_sent(struct wg_timers *t, bool data, uint64_t now_us)
+{
+	t->traffic_us = now_us;
+	t->unacknowledged_us = FZ_NEVER_US;
+	if (data) {
+		t->sent_data = true;
+		if (t->unanswered_us == FZ_NEVER_US)
+			t->unanswered_us = now_us;
+	}
+}
+static inline void wg_timers_received(struct wg_timers *t, bool data, uint64_t now_us)
+{
+	t->traffic_us = now_us;
+	t->unanswered_us = FZ_NEVER_US;
+	if (data) {
+		t->received_data = true;
+		if (t->unacknowledged_us == FZ_NEVER_US || !t->timing->keepalive_from_first)
+			t->unacknowledged_us = now_us;
+	}
+}
 
 static inline bool wg_timers_in_flight(const struct wg_timers *t)
 {

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network laboratory: namespaces of one machine that play client, gateway, routers, relays and portal."""
