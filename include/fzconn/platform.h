@@ -24,7 +24,8 @@ extern "C" {
 /** What has become ready; bits of the result of ::fz_platform_ops.wait. */
 enum fz_ready {
 	FZ_READY_TUN = 1, /**< tun_read may give packets */
-	FZ_READY_UDP = 2, /**< udp_recv may give datagrams */
+	FZ_READY_UDP = 2, /**< udp_recv may give datagrams: call it until 0, it asks the system no more often
+			   * than needed */
 	FZ_READY_UDP_SEND = 4, /**< udp_send may be tried again after FZ_ERR_AGAIN */
 	FZ_READY_STREAM = 8, /**< a stream changed state, or may be read or written */
 	FZ_READY_NET = 16, /**< net_event may give a change */
@@ -35,7 +36,9 @@ enum fz_ready {
 struct fz_tun_opts {
 	size_t size; /**< sizeof(struct fz_tun_opts) */
 	const char *name; /**< interface name; NULL = "tun-firezone" */
-	int fd; /**< >= 1: adopt this descriptor of an open device instead; it is duplicated, not taken */
+	int fd; /**< >= 1: adopt this descriptor of an open device instead; it is duplicated, not taken. The
+		 * device may live in another network namespace: then net_apply() acts there, with routes in
+		 * its main table and no rules, or does nothing where the process may not enter it. */
 	uint32_t mtu; /**< 0 = ::FZ_TUNNEL_MTU */
 };
 
@@ -48,6 +51,20 @@ struct fz_netcfg {
 	size_t routes_len;
 };
 
+/** What the platform did and dropped, since it was created. Counters only grow. */
+struct fz_platform_stats {
+	uint64_t tun_read; /**< packets and super-packets read */
+	uint64_t tun_read_bad; /**< dropped: no IP packet, or offload facts that do not fit it */
+	uint64_t tun_written; /**< packets and super-packets written */
+	uint64_t tun_write_failed; /**< dropped: device down, packet refused, no memory */
+	uint64_t tun_super_refused; /**< super-packets that the device turned down as malformed */
+	uint64_t udp_sent; /**< datagrams */
+	uint64_t udp_send_failed; /**< datagrams dropped: no route, source address gone, blocked */
+	uint64_t udp_received; /**< datagrams */
+	uint64_t udp_recv_bad; /**< dropped: longer than the buffer, or without a local address */
+	uint64_t udp_gso_fallbacks; /**< batches sent one by one because the system refused them whole */
+};
+
 /** Where and how to connect a stream. */
 struct fz_stream_opts {
 	size_t size; /**< sizeof(struct fz_stream_opts) */
@@ -56,6 +73,10 @@ struct fz_stream_opts {
 	bool tls; /**< verify the certificate against the system's roots and @ref host */
 	uint32_t connect_ms; /**< deadline for TCP, 0 = 5000 */
 	uint32_t handshake_ms; /**< deadline for everything up to the open state, 0 = 15000 */
+	uint32_t reserved; /**< zero */
+	const struct fz_ip *addrs; /**< addresses of @ref host that were found by other means; the system's
+				    *   resolver is not asked then. Borrowed for the call. */
+	size_t addrs_len;
 };
 
 /** Life of a stream. */
@@ -85,13 +106,15 @@ struct fz_platform_ops {
 	/** Wall time, ns since 1970 UTC. */
 	uint64_t (*unix_ns)(void *p);
 
-	/** A descriptor that is readable whenever wait() would return something at once; -1 = there is none.
-	 */
+	/** A descriptor that is readable whenever wait() would return something at once, next_timeout()
+	 * apart; -1 = there is none. */
 	int (*wait_fd)(void *p);
-	/** Deadline of the platform's own affairs (streams), absolute µs or ::FZ_NEVER_US. */
+	/** When to call wait() at the latest, for the platform's own affairs (streams, settling of network
+	 * changes): absolute µs or ::FZ_NEVER_US. */
 	uint64_t (*next_timeout)(void *p);
 	/** Sleep until something is ready or @p until_us has come (0 = only look). Sets bits of enum
-	 * fz_ready; none at the deadline or after a signal. */
+	 * fz_ready; none at the deadline or after a signal. Level-triggered: what was not consumed is
+	 * reported again. Runs the platform's own due affairs. */
 	int (*wait)(void *p, uint64_t until_us, uint32_t *ret_ready);
 
 	/** Create or adopt the device; it stays down until net_apply().
@@ -100,22 +123,30 @@ struct fz_platform_ops {
 	/** Read one packet or super-packet to @p buf + ::FZ_PKT_HEADROOM; @p cap at least ::FZ_PKT_HEADROOM +
 	 *  ::FZ_SUPER_MAX. 1 = got one, 0 = none now, negative = the device is gone. */
 	int (*tun_read)(void *p, uint8_t *buf, size_t cap, struct fz_pkt *ret);
-	/** Write one packet; the ::FZ_PKT_HEADROOM bytes before its data may be overwritten. A device without
-	 *  offloads refuses super-packets with FZ_ERR_UNSUPPORTED. FZ_ERR_AGAIN: queue full, wait. */
+	/** Write one packet; the ::FZ_PKT_HEADROOM bytes before its data may be overwritten, and its checksum
+	 *  is completed in place where the device cannot do that.
+	 *  FZ_ERR_UNSUPPORTED: the device takes no super-packets, or not this one: cut it and write the
+	 * pieces. FZ_ERR_AGAIN: queue full, wait for ::FZ_READY_TUN_WRITE or drop. FZ_ERR_IO: dropped and
+	 * counted. FZ_ERR_DEAD: the device is gone. */
 	int (*tun_write)(void *p, const struct fz_pkt *pkt);
-	/** Does the device take and give super-packets? */
+	/** Does the device take and give super-packets? May change from true to false at any time. */
 	bool (*tun_offload)(void *p);
 	void (*tun_close)(void *p);
 
 	/** Open the sockets of both families on @p port, or on any port where that one is taken. One family
 	 * is enough. A second call closes and opens anew. */
 	int (*udp_open)(void *p, uint16_t port);
-	/** Send all datagrams of a batch. FZ_ERR_AGAIN: nothing was sent, wait for ::FZ_READY_UDP_SEND.
-	 *  Other errors concern this batch only: count them and go on. */
-	int (*udp_send)(void *p, const struct fz_udp_batch *batch);
-	/** Receive up to @p max batches into memory of the platform, valid until the next call.
-	 *  Returns their number, 0 when there is none. */
+	/** Send all datagrams of a batch. FZ_ERR_AGAIN: the datagrams that are left (data and len were moved
+	 *  past those that were sent) wait for ::FZ_READY_UDP_SEND: call again with the same batch, or drop
+	 * it. FZ_ERR_STATE: no socket of this family. Other errors concern this batch only: what could be
+	 * sent was sent, the rest is counted and dropped. */
+	int (*udp_send)(void *p, struct fz_udp_batch *batch);
+	/** Receive up to @p max batches into memory of the platform, valid until the next call; their bytes
+	 * may be overwritten. Returns their number, 0 when there is none until wait() says ::FZ_READY_UDP
+	 * again. */
 	int (*udp_recv)(void *p, struct fz_udp_batch *ret, size_t max);
+	/** Port of the open socket of a family (enum fz_family), 0 = there is none. */
+	uint16_t (*udp_port)(void *p, uint8_t family);
 	void (*udp_close)(void *p);
 
 	/** Start to connect; the stream's packets bypass the tunnel. */
@@ -125,7 +156,8 @@ struct fz_platform_ops {
 	const char *(*stream_error)(void *p, const struct fz_stream *s);
 	/** Bytes taken; FZ_ERR_AGAIN = none now. Any other error ends the stream. */
 	int (*stream_send)(void *p, struct fz_stream *s, const void *data, size_t len);
-	/** Bytes read; FZ_ERR_AGAIN = none now; 0 = the other side closed. Any other error ends the stream.
+	/** Bytes read: read until FZ_ERR_AGAIN, which means that there are none now; 0 = the other side
+	 * closed. Any other error ends the stream.
 	 */
 	int (*stream_recv)(void *p, struct fz_stream *s, void *buf, size_t cap);
 	void (*stream_close)(void *p, struct fz_stream *s);
@@ -135,8 +167,14 @@ struct fz_platform_ops {
 	int (*net_apply)(void *p, const struct fz_netcfg *cfg);
 	/** Remove everything that net_apply() added. */
 	void (*net_clear)(void *p);
-	/** Next change of the host's network; 0 = none. */
+	/** Next change of the host's network (enum fz_net_event); 0 = none. Bursts of changes arrive as one.
+	 */
 	int (*net_event)(void *p);
+
+	/** Copy the counters. */
+	void (*stats)(void *p, struct fz_platform_stats *ret);
+	/** Close everything and free @p p; net_clear() is the caller's decision. */
+	void (*free)(void *p);
 };
 
 /** A platform: table and its state. Passed by value. */
@@ -151,9 +189,12 @@ struct fz_platform_linux_opts {
 	bool no_offload; /**< neither UDP GSO/GRO nor TUN offloads: batches of one, for tests and old kernels
 			  */
 	bool no_policy; /**< no marks, no policy rules: routes go to the main table (gateway without client
-			   routes) */
+			 *   routes) */
+	bool no_watch; /**< do not watch the host's network: net_event() tells only of a lost tunnel device */
+	bool no_create_node; /**< do not make a missing /dev/net/tun (containers lack it at times) */
 	uint32_t sndbuf; /**< bytes, 0 = 2 MiB */
 	uint32_t rcvbuf; /**< bytes, 0 = 16 MiB */
+	uint32_t reserved; /**< zero */
 };
 
 /** Create the Linux platform: epoll, TUN with offloads, UDP with segmentation offload, netlink, libcurl
@@ -163,8 +204,8 @@ struct fz_platform_linux_opts {
 FZ_API FZ_MUST_CHECK int fz_platform_linux_new(const struct fz_env *env,
 					       const struct fz_platform_linux_opts *opts,
 					       struct fz_platform *ret);
-/** Close everything that is still open and free the platform; net_clear() is the caller's decision.
- *  A zeroed struct is fine. */
+/** Close everything that is still open, free the platform and zero @p p; net_clear() is the caller's
+ * decision. A zeroed struct is fine. */
 FZ_API void fz_platform_free(struct fz_platform *p);
 
 /** An in-memory network with a clock that only the program turns: hosts exchange datagrams, TUN packets are
@@ -179,6 +220,8 @@ FZ_API void fz_memnet_free(struct fz_memnet *net);
 FZ_API void fz_memnet_advance(struct fz_memnet *net, uint64_t by_us);
 /** Time of the network, µs. */
 FZ_API uint64_t fz_memnet_now(const struct fz_memnet *net);
+/** When the next datagram under way arrives, ::FZ_NEVER_US = none is. */
+FZ_API uint64_t fz_memnet_next_us(const struct fz_memnet *net);
 /** Add a host with the given addresses (either may have family none); its platform is good until
  *  fz_memnet_free() or fz_platform_free(). */
 FZ_API FZ_MUST_CHECK int fz_memnet_host(struct fz_memnet *net, const struct fz_ip *ipv4,
@@ -186,9 +229,17 @@ FZ_API FZ_MUST_CHECK int fz_memnet_host(struct fz_memnet *net, const struct fz_i
 /** Put an IP packet on a host's TUN, as if its kernel had routed it there. Copied. FZ_ERR_FULL above 1024
  * waiting. */
 FZ_API FZ_MUST_CHECK int fz_memnet_tun_put(struct fz_platform *host, const struct fz_pkt *pkt);
-/** Take the next packet that the program wrote to the host's TUN; valid until the next call. False = none. */
+/** Take the next packet that was written to the host's TUN; valid until the next call. False = none. Above
+ * 4096 waiting, writes meet FZ_ERR_AGAIN. */
 FZ_API bool fz_memnet_tun_take(struct fz_platform *host, struct fz_pkt *ret);
-/** The last fz_netcfg applied on the host; NULL before the first. */
+/** Do the hosts have offloads? True at first: super-packets on the TUN, and datagrams that arrive together
+ * are joined to batches. False: batches of one everywhere. */
+FZ_API void fz_memnet_set_offload(struct fz_memnet *net, bool on);
+/** Put a change of the host's network in front of the program: what net_event() will return. */
+FZ_API void fz_memnet_net_event(struct fz_platform *host, enum fz_net_event event);
+/** Give the host other addresses, as after a change of networks; its sockets stay open. */
+FZ_API void fz_memnet_set_addrs(struct fz_platform *host, const struct fz_ip *ipv4, const struct fz_ip *ipv6);
+/** The last fz_netcfg applied on the host; NULL before the first and after net_clear(). */
 FZ_API const struct fz_netcfg *fz_memnet_netcfg(const struct fz_platform *host);
 /** What happens to each datagram on its way. Return the delay in µs, or ::FZ_NEVER_US to lose it; may rewrite
  * the addresses (a NAT). NULL = delivered at once if some host owns the address. */
@@ -199,11 +250,14 @@ FZ_API void fz_memnet_set_hook(struct fz_memnet *net, fz_memnet_hook hook, void 
  * moves bytes with fz_memnet_stream_put() and fz_memnet_stream_take(). */
 typedef bool (*fz_memnet_accept)(void *ctx, struct fz_stream *s, const struct fz_stream_opts *opts);
 FZ_API void fz_memnet_set_accept(struct fz_memnet *net, fz_memnet_accept accept, void *ctx);
-/** Bytes from the far end to the host; FZ_ERR_FULL above 1 MiB unread. */
+/** Bytes from the far end to the host; FZ_ERR_FULL above 1 MiB unread, FZ_ERR_STATE once the host has closed.
+ */
 FZ_API FZ_MUST_CHECK int fz_memnet_stream_put(struct fz_stream *s, const void *data, size_t len);
-/** Bytes that the host sent; 0 = none, negative once the host has closed the stream. */
+/** Bytes that the host sent; 0 = none, FZ_ERR_DEAD once they are all read and the host has closed the stream,
+ * which frees @p s. */
 FZ_API int fz_memnet_stream_take(struct fz_stream *s, void *buf, size_t cap);
-/** The far end closes. */
+/** The far end closes: after what is unread the host sees the end. @p s stays good until the host has closed
+ * it too and fz_memnet_stream_take() has said so. */
 FZ_API void fz_memnet_stream_hangup(struct fz_stream *s);
 
 #ifdef __cplusplus
