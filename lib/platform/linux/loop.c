@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One epoll set for everything, level-triggered, so that its descriptor works inside the program's own loop.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "platform/linux/lx.h"
+
+enum { EVENTS = 16 };
+
+static struct epoll_event event_of(int fd, enum lx_tag tag, bool out)
+{
+	return (struct epoll_event){
+		.events = EPOLLIN | (out ? EPOLLOUT : 0),
+		.data.u64 = (uint64_t)(uint32_t)fd << 32 | tag,
+	};
+}
+
+int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag)
+{
+	struct epoll_event ev = event_of(fd, tag, false);
+
+	if (epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) == 0)
+		return 0;
+	fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
+	return errno == ENOMEM ? FZ_ERR_NOMEM : FZ_ERR_IO;
+}
+
+void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out)
+{
+	struct epoll_event ev = event_of(fd, tag, out);
+
+	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0)
+		fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
+}
+
+void lx_loop_del(struct lx *lx, int fd)
+{
+	(void)epoll_ctl(lx->ep, EPOLL_CTL_DEL, fd,
+			NULL); /* a descriptor of a lost device may be gone already */
+}
+
+int lx_wait_fd(void *p)
+{
+	const struct lx *lx = p;
+
+	return lx->ep;
+}
+
+uint64_t lx_now_us(void *p)
+{
+	struct timespec ts;
+
+	(void)p;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+uint64_t lx_next_timeout(void *p)
+{
+	struct lx *lx = p;
+
+	return fz_min_us(lx_watch_next(lx), lx_streams_next(lx));
+}
+
+/* Milliseconds to sleep, rounded up so that the deadline has passed afterwards. */
+static int sleep_ms(uint64_t until_us, uint64_t now_us)
+{
+	if (until_us == FZ_NEVER_US)
+		return -1;
+	if (until_us <= now_us)
+		return 0;
+	uint64_t ms = (until_us - now_us + 999) / 1000;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static uint32_t sock_event(struct lx *lx, struct lx_sock *s, enum lx_tag tag, uint32_t events)
+{
+	uint32_t ready = 0;
+
+	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
+		s->maybe_ready = true;
+		ready |= FZ_READY_UDP;
+	}
+	if (s->wants_out && events & (EPOLLOUT | EPOLLERR)) {
+		s->wants_out = false;
+		lx_loop_want_out(lx, s->fd, tag, false);
+		ready |= FZ_READY_UDP_SEND;
+	}
+	return ready;
+}
+
+static uint32_t tun_event(struct lx *lx, uint32_t events)
+{
+	uint32_t ready = 0;
+
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		lx_tun_mark_lost(lx);
+		return FZ_READY_TUN | FZ_READY_NET;
+	}
+	if (events & EPOLLIN)
+		ready |= FZ_READY_TUN;
+	if (lx->tun.wants_out && events & EPOLLOUT) {
+		lx->tun.wants_out = false;
+		lx_loop_want_out(lx, lx->tun.fd, LX_TAG_TUN, false);
+		ready |= FZ_READY_TUN_WRITE;
+	}
+	return ready;
+}
+
+static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
+{
+	enum lx_tag tag = (enum lx_tag)(ev->data.u64 & 0xffffffffu);
+
+	switch (tag) {
+	case LX_TAG_TUN:
+		return tun_event(lx, ev->events);
+	case LX_TAG_UDP4:
+		return sock_event(lx, &lx->udp[0], tag, ev->events);
+	case LX_TAG_UDP6:
+		return sock_event(lx, &lx->udp[1], tag, ev->events);
+	case LX_TAG_WATCH:
+		lx_watch_read(lx);
+		break;
+	case LX_TAG_STREAM:
+		return lx_streams_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
+	}
+	return 0;
+}
+
+/* What is ready without asking the kernel. */
+static uint32_t run_own(struct lx *lx, uint64_t now_us)
+{
+	uint32_t ready = 0;
+
+	lx_watch_run(lx, now_us);
+	if (lx_streams_run(lx, now_us))
+		ready |= FZ_READY_STREAM;
+	if (lx->tun_lost || lx_watch_pending(lx))
+		ready |= FZ_READY_NET;
+	return ready;
+}
+
+int lx_wait(void *p, uint64_t until_us, uint32_t *ret_ready)
+{
+	struct lx *lx = p;
+	struct epoll_event ev[EVENTS];
+	uint32_t ready = 0;
+	/* The kernel sleeps by a clock that stops in suspend and ours does not: only a look at ours
+	 * afterwards tells whether the deadline has come. A caller that only looks needs no clock. */
+	uint64_t now_us = until_us == 0 ? 0 : lx_now_us(lx);
+
+	do {
+		uint64_t wake_us = fz_min_us(until_us, lx_next_timeout(lx));
+		int n = epoll_wait(lx->ep, ev, EVENTS, sleep_ms(wake_us, now_us));
+		if (n < 0 && errno != EINTR) {
+			fz_error(lx->env, "loop", "epoll: %s", strerror(errno));
+			return FZ_ERR_IO;
+		}
+		for (int i = 0; i < n; i++)
+			ready |= dispatch(lx, &ev[i]);
+		if (until_us != 0 || lx_next_timeout(lx) != FZ_NEVER_US)
+			now_us = lx_now_us(lx);
+		ready |= run_own(lx, now_us);
+		if (n < 0)
+			break;
+	} while (ready == 0 && now_us < until_us);
+	*ret_ready = ready;
+	return 0;
+}

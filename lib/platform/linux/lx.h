@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Linux platform: its state and what its parts offer to each other. One instance belongs to one thread.
+ */
+#ifndef PLATFORM_LINUX_LX_H
+#define PLATFORM_LINUX_LX_H
+
+#include <assert.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "fzconn/error.h"
+#include "fzconn/platform.h"
+
+/* Marks our own sockets, so that the policy rules leave them out of the tunnel. */
+#define LX_MARK 0xfd002021u
+/* Routing tables; the rule that leads to each has its priority. */
+#define LX_TABLE_USER 0x2021fd00u /* 100: resources */
+#define LX_TABLE_LINK 0x2021fd01u /* 200: copies of directly connected networks */
+#define LX_TABLE_INTERNET 0x2021fd02u /* 300: 0.0.0.0/0 and ::/0 */
+
+#define LX_NAME_MAX 16 /* IFNAMSIZ */
+
+/* What an epoll event belongs to: the low half of its data; the high half is the descriptor. */
+enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM };
+
+struct lx_tun {
+	int fd; /* -1 = closed */
+	char name[LX_NAME_MAX];
+	uint32_t ifindex;
+	uint32_t mtu;
+	bool has_header; /* IFF_VNET_HDR is on */
+	bool takes_tcp, takes_udp; /* super-packets of that kind */
+	bool wants_out; /* EPOLLOUT is armed */
+	unsigned refused; /* super-packets refused in a row */
+};
+
+struct lx_sock {
+	int fd; /* -1 = closed */
+	uint16_t port;
+	bool gso;
+	bool maybe_ready; /* a receive may give something */
+	bool wants_out;
+};
+
+struct lx_rx; /* receive buffers, udp.c */
+struct lx_net; /* netlink requests and what was applied, net.c */
+struct stream_set; /* ext/stream.h */
+struct lx_watch; /* netlink notifications, watch.c */
+
+struct lx {
+	const struct fz_env *env;
+	struct fz_platform_linux_opts opts;
+	struct fz_platform_stats stats;
+	int ep;
+	struct lx_tun tun;
+	struct lx_sock udp[2]; /* IPv4, IPv6 */
+	unsigned udp_first; /* the socket that the next receive asks first */
+	struct lx_rx *rx;
+	struct lx_net *net;
+	struct lx_watch *watch;
+	bool tun_lost; /* to be told by net_event */
+	bool tun_dead; /* reads fail: not in the epoll set any more */
+	struct stream_set *streams; /* NULL until the first is opened */
+};
+
+/* loop.c */
+uint64_t lx_now_us(void *p);
+int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag);
+void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out);
+void lx_loop_del(struct lx *lx, int fd);
+int lx_wait(void *p, uint64_t until_us, uint32_t *ret_ready);
+int lx_wait_fd(void *p);
+uint64_t lx_next_timeout(void *p);
+
+/* tun.c */
+int lx_tun_open(void *p, const struct fz_tun_opts *opts);
+int lx_tun_read(void *p, uint8_t *buf, size_t cap, struct fz_pkt *ret);
+int lx_tun_write(void *p, const struct fz_pkt *pkt);
+bool lx_tun_offload(void *p);
+void lx_tun_close(void *p);
+/* The device is gone: tell once, stop looking at it. */
+void lx_tun_mark_lost(struct lx *lx);
+
+/* udp.c */
+int lx_udp_open(void *p, uint16_t port);
+int lx_udp_send(void *p, struct fz_udp_batch *batch);
+int lx_udp_recv(void *p, struct fz_udp_batch *ret, size_t max);
+uint16_t lx_udp_port(void *p, uint8_t family);
+void lx_udp_close(void *p);
+
+/* net.c */
+int lx_net_open(struct lx *lx); /* finds the interface of lx->tun and prepares it */
+void lx_net_close(struct lx *lx); /* the device is gone */
+void lx_net_free(struct lx *lx);
+int lx_net_apply(void *p, const struct fz_netcfg *cfg);
+void lx_net_clear(void *p);
+/* Are policy rules in force: then a socket without mark would loop. */
+bool lx_net_has_policy(const struct lx *lx);
+/* Directly connected networks may have changed. */
+void lx_net_sync_links(struct lx *lx);
+
+/* watch.c */
+int lx_watch_open(struct lx *lx);
+void lx_watch_close(struct lx *lx);
+void lx_watch_read(struct lx *lx); /* the socket is readable */
+uint64_t lx_watch_next(const struct lx *lx);
+void lx_watch_run(struct lx *lx, uint64_t now_us); /* a deadline may have come */
+bool lx_watch_pending(const struct lx *lx);
+int lx_net_event(void *p);
+
+/* streams.c */
+int lx_stream_open(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
+enum fz_stream_state lx_stream_state(void *p, const struct fz_stream *s);
+const char *lx_stream_error(void *p, const struct fz_stream *s);
+int lx_stream_send(void *p, struct fz_stream *s, const void *data, size_t len);
+int lx_stream_recv(void *p, struct fz_stream *s, void *buf, size_t cap);
+void lx_stream_close(void *p, struct fz_stream *s);
+void lx_streams_close(struct lx *lx);
+uint64_t lx_streams_next(struct lx *lx);
+/* Both drive connections; true when some stream may be read, written or have changed its state. */
+bool lx_streams_event(struct lx *lx, int fd, uint32_t events);
+bool lx_streams_run(struct lx *lx, uint64_t now_us);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The in-memory network: its hosts, their queues, their streams. Everything happens inside of calls; only
+ * fz_memnet_advance() moves time. */
+#ifndef PLATFORM_MEM_MEM_H
+#define PLATFORM_MEM_MEM_H
+
+#include "base/addr.h"
+#include "base/mem.h"
+#include "fzconn/error.h"
+#include "fzconn/platform.h"
+
+/* Queue limits: like socket and device queues, what comes above is lost. */
+enum { MEM_RX_MAX = 4096, MEM_TUN_IN_MAX = 1024, MEM_TUN_OUT_MAX = 4096, MEM_EVENTS_MAX = 8 };
+enum { MEM_RX_BUF = 65536, MEM_JOIN_MAX = 64, MEM_STREAM_MAX = 1 << 20 };
+
+/* One datagram or one packet in a queue. */
+struct mem_item {
+	struct mem_item *next;
+	uint64_t due_us; /* datagrams: time of arrival */
+	struct fz_addr from, to;
+	struct fz_pkt pkt; /* packets: facts; datagrams: data and len only */
+	uint8_t ecn;
+};
+
+struct mem_queue {
+	struct mem_item *head, **tail;
+	size_t n;
+};
+
+struct mem_host {
+	struct fz_memnet *net;
+	struct mem_host *next;
+	struct fz_ip ip[2]; /* IPv4, IPv6 */
+	bool tun_open, tun_blocked;
+	uint16_t port; /* 0 = sockets closed */
+	uint8_t *rx_buf; /* what udp_recv returns */
+	struct mem_queue rx, tun_in, tun_out;
+	struct mem_item *taken; /* what fz_memnet_tun_take returned last */
+	struct fz_netcfg cfg;
+	struct fz_prefix *routes;
+	bool has_cfg;
+	uint8_t events[MEM_EVENTS_MAX];
+	unsigned events_n;
+	struct fz_platform_stats stats;
+};
+
+struct fz_memnet {
+	const struct fz_env *env;
+	uint64_t now_us;
+	struct mem_host *hosts;
+	struct mem_queue flight; /* ordered by due_us */
+	struct fz_stream *streams; /* of all hosts */
+	uint16_t next_port;
+	bool offload;
+	fz_memnet_hook hook;
+	void *hook_ctx;
+	fz_memnet_accept accept;
+	void *accept_ctx;
+};
+
+/* queue.c */
+void mem_queue_init(struct mem_queue *q);
+/* A copy of bytes with FZ_PKT_HEADROOM in front; NULL without memory. */
+struct mem_item *mem_item_new(struct fz_memnet *net, const uint8_t *data, size_t len);
+void mem_queue_push(struct mem_queue *q, struct mem_item *item);
+/* Keeps the order by time of arrival, and of sending among equals. */
+void mem_queue_insert(struct mem_queue *q, struct mem_item *item);
+struct mem_item *mem_queue_pop(struct mem_queue *q);
+void mem_queue_clear(struct fz_memnet *net, struct mem_queue *q);
+
+/* host.c */
+extern const struct fz_platform_ops mem_ops;
+/* Hand over every datagram whose time has come. */
+void mem_deliver(struct fz_memnet *net);
+/* Free a host that is in no list any more. */
+void mem_host_destroy(struct mem_host *h);
+
+/* stream.c */
+int mem_stream_open(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
+enum fz_stream_state mem_stream_state(void *p, const struct fz_stream *s);
+const char *mem_stream_error(void *p, const struct fz_stream *s);
+int mem_stream_send(void *p, struct fz_stream *s, const void *data, size_t len);
+int mem_stream_recv(void *p, struct fz_stream *s, void *buf, size_t cap);
+void mem_stream_close(void *p, struct fz_stream *s);
+/* Does some stream of the host have news? Changes of state are told once. */
+bool mem_streams_ready(struct mem_host *h);
+void mem_streams_close_of(struct mem_host *h);
+void mem_streams_free_all(struct fz_memnet *net);
+
+#endif
