@@ -16,6 +16,7 @@
 
 #include "base/secret.h"
 #include "wire/portal_events.h"
+#include "wire/portal_messages.h"
 
 struct portal;
 
@@ -106,7 +107,6 @@ int portal_send_no_relays(struct portal *p);
 /* Candidates are never lost to an outage: while the portal is away, or its queue is full, they are kept and
  * sent after the next join, additions first; an addition that is invalidated meanwhile cancels out. Bounded;
  * FZ_ERR_FULL. */
-enum portal_candidates_kind { PORTAL_CANDIDATES_ADD, PORTAL_CANDIDATES_INVALIDATE };
 int portal_send_candidates(struct portal *p, enum portal_candidates_kind kind, enum portal_peer peer,
 			   const struct fz_uuid *id, const char *const *texts, size_t n);
 /* The connection to this peer is gone: drop what is kept for it. */
