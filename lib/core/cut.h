@@ -16,11 +16,12 @@ struct cut {
 	uint8_t *data;
 	size_t len, at; /* end of the packet; offset of the next payload byte */
 	size_t gso_size; /* 0 = one segment, given as it is */
-	uint32_t base; /* checksum of everything that is equal in all segments */
-	uint32_t index;
-	uint16_t l3_len, hdr_len;
-	uint8_t is_v6, is_tcp, last_flags;
-	uint8_t hdr[IP_SUPER_HDR_MAX];
+	uint32_t ip_base, l4_base; /* sums of what is equal in all segments */
+	uint32_t seq, index; /* of the first segment; of the next one */
+	uint16_t l3_len, hdr_len, id;
+	bool is_v6, is_tcp;
+	uint8_t first_flags, last_flags;
+	uint8_t hdr[IP_SUPER_HDR_MAX]; /* template */
 };
 
 /* @pkt as accepted by ip_parse(), which gave @view; NAT may have rewritten it since. Its bytes are borrowed
