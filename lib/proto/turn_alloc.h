@@ -31,6 +31,9 @@ enum turn_event_type {
 	TURN_MAPPED, /* local sees itself as mapped: a host and a server-reflexive candidate */
 	TURN_RELAYED, /* addr is ours on the relay; local = our socket's address towards it */
 	TURN_RELAYED_LOST, /* addr is no longer ours */
+	TURN_REFUSED, /* no allocation for now, see code; tried again by itself. 437 and 441 mean that the
+		       * 5-tuple belongs to another allocation: another local port would help (RFC 8656
+		       * section 7.4) */
 	TURN_FAILED /* the relay is of no use: free this object; reason set. RELAYED_LOST comes first. */
 };
 
@@ -44,6 +47,7 @@ enum turn_reason {
 struct turn_event {
 	enum turn_event_type type;
 	enum turn_reason reason; /* TURN_FAILED */
+	uint16_t code; /* TURN_REFUSED: the server's error code */
 	struct fz_addr local, mapped; /* TURN_MAPPED; TURN_RELAYED: local */
 	struct fz_addr relayed; /* TURN_RELAYED, TURN_RELAYED_LOST */
 };
