@@ -113,6 +113,7 @@ struct path_ops {
 	bool (*handle_packet)(struct path *p, const struct path_route *arrival, const void *data, size_t len,
 			      uint64_t now_us);
 	void (*handle_data)(struct path *p, const struct path_route *arrival, uint64_t now_us);
+	void (*route_ready)(struct path *p, const struct path_route *route, uint64_t now_us);
 	void (*rebuild)(struct path *p, uint64_t now_us);
 	void (*handle_timeout)(struct path *p, uint64_t now_us);
 	uint64_t (*next_timeout)(const struct path *p);
@@ -224,6 +225,13 @@ static inline bool path_handle_packet(struct path *p, const struct path_route *a
 				      size_t len, uint64_t now_us)
 {
 	return p->watches_data && p->ops->handle_packet(p, arrival, data, len, now_us);
+}
+
+/* The relay of route->local carries data to and from route->remote from now on (channel or permission
+ * granted): whatever was sent before was lost, test again at once. */
+static inline void path_route_ready(struct path *p, const struct path_route *route, uint64_t now_us)
+{
+	p->ops->route_ready(p, route, now_us);
 }
 
 /* The network changed under us while the connection lives on: forget what was measured, test everything

@@ -245,6 +245,38 @@ START_TEST(plain_codec)
 }
 END_TEST
 
+/* Recorded texts: read in their own codec; those that say all about the candidate are written again byte for
+ * byte. */
+START_TEST(recorded_texts)
+{
+	FILE *f = fopen(TEST_VECTORS "/candidates.txt", "r");
+	char line[CAND_TEXT_MAX], buf[CAND_TEXT_MAX];
+	size_t n_ice = 0, n_plain = 0;
+	struct cand_extra x;
+	struct cand c;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "ice ", 4) == 0) {
+			ck_assert_msg(cand_parse_ice(line + 4, &c, &x) == 0, "%s", line);
+			ck_assert_int_gt(cand_format_ice(&c, x.ufrag, buf, sizeof(buf)), 0);
+			/* All but the foundation, which is a matter of taste. */
+			ck_assert_str_eq(strchr(buf, ' '), strchr(line + 4, ' '));
+			n_ice++;
+		} else if (strncmp(line, "plain ", 6) == 0) {
+			ck_assert_msg(cand_parse_plain(line + 6, &c) == 0, "%s", line);
+			ck_assert_int_gt(cand_format_plain(&c, buf, sizeof(buf)), 0);
+			ck_assert_str_eq(buf, line + 6);
+			n_plain++;
+		}
+	}
+	fclose(f);
+	ck_assert_uint_eq(n_ice, 24);
+	ck_assert_uint_eq(n_plain, 14);
+}
+END_TEST
+
 START_TEST(sending_order)
 {
 	static const char *const sorted[] = {
@@ -292,6 +324,6 @@ Suite *unit_suite(void)
 
 	unit_case(s, "ice", ice_parse, ice_ufrag_length, ice_format, ice_foundation_is_equal_for_all_ports);
 	unit_case(s, "plain", plain_codec);
-	unit_case(s, "all", cut_everywhere, sending_order, usable_addresses);
+	unit_case(s, "all", cut_everywhere, recorded_texts, sending_order, usable_addresses);
 	return s;
 }

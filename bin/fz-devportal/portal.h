@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The running portal: model, network, sessions, and what tests asked it to do wrong. */
+#ifndef DEVPORTAL_PORTAL_H
+#define DEVPORTAL_PORTAL_H
+
+#include <libwebsockets.h>
+
+#include "model.h"
+
+/* What `ctl pause` can stop answering. */
+enum pause { PAUSE_AUTHORIZATIONS = 1, PAUSE_HEARTBEATS = 2, PAUSE_JOINS = 4, PAUSE_CANDIDATES = 8 };
+
+/* An answer that the next connects get instead of a session: `ctl fail-next`. */
+struct failure {
+	int status, count;
+	bool for_all; /* any role */
+	enum role role;
+	char *code, *detail, *content_type, *body, *retry_after, *location;
+};
+
+struct portal {
+	struct model model;
+	struct lws_context *lws;
+	struct lws_vhost *vhost;
+	struct vec sessions, pendings, failures, admins;
+	struct vec events; /* of json_t: the last messages, oldest first */
+	struct vec flows; /* of json_t: stored flow-log records */
+	struct vec buckets; /* connect rate limit */
+	unsigned paused;
+	int64_t started_us;
+	char *state_path; /* rewritten on changes; NULL = not kept */
+	lws_sorted_usec_list_t relay_timer, save_timer;
+	struct counters {
+		int64_t connects, refused, messages_in, messages_out, malformed, unknown, flow_requests,
+			flows_stored;
+		int64_t authorizations, timeouts;
+	} counters;
+};
+
+struct failure *failure_take(struct portal *p, enum role role); /* owned by the portal until failure_done() */
+void failure_done(struct portal *p, struct failure *f);
+void failure_free(void *failure);
+
+/* Remember one message for `ctl events`: who, "->" to the portal or "<-" from it. */
+void record_event(struct portal *p, const char *who, const char *direction, const char *event,
+		  json_t *payload);
+/* The model changed: write the state file soon. */
+void state_changed(struct portal *p);
+void state_write(struct portal *p);
+
+void after_ms(struct portal *p, lws_sorted_usec_list_t *timer, sul_cb_t callback, int64_t ms);
+void timer_stop(lws_sorted_usec_list_t *timer);
+
+#endif
