@@ -389,10 +389,9 @@ bool wg_peer_can_send(const struct wg_peer *p, uint64_t now_us)
 	const struct wg_session *s = p->current;
 	const struct wg_timing *t = p->timers.timing;
 
-	if (s == NULL)
+	if (s == NULL || age(s, now_us) >= FZ_MS(t->reject_after_ms))
 		return false;
-	return s->we_initiated ? age(s, now_us) <= FZ_MS(t->send_cutoff_ms)
-			       : age(s, now_us) < FZ_MS(t->reject_after_ms);
+	return !s->we_initiated || age(s, now_us) <= FZ_MS(t->send_cutoff_ms);
 }
 
 int wg_peer_seal(struct wg_peer *p, uint8_t *dst, const uint8_t *plain, size_t len, uint64_t now_us)

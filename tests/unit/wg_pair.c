@@ -126,7 +126,8 @@ void pair_run(struct pair *w, uint64_t us)
 		uint64_t at = fz_min_us(wg_peer_next_timeout(w->a.peer), wg_peer_next_timeout(w->b.peer));
 		if (at > end_us)
 			at = end_us;
-		ck_assert_uint_lt(++spins, 100000); /* a deadline in the past for ever would be a busy loop */
+		if (++spins == 100000)
+			ck_abort_msg("a deadline stays in the past: a busy loop");
 		if (at > w->now_us) {
 			w->unix_ns += (at - w->now_us) * 1000;
 			w->now_us = at;
@@ -170,7 +171,10 @@ bool pair_send(struct pair *w, struct end *from, size_t len)
 	if (n < 0)
 		return false;
 	ck_assert_int_eq(n, (int)len);
-	for (size_t i = 0; i < len; i++)
-		ck_assert_uint_eq(out[i], (uint8_t)(i * 7 + len));
+	for (size_t i = 0; i < len; i++) {
+		if (out[i] !=
+		    (uint8_t)(i * 7 + len)) /* an assertion of Check costs a system call even if it holds */
+			return false;
+	}
 	return true;
 }
