@@ -153,14 +153,13 @@ int ice_list_pair(struct ice_list *s, size_t local, size_t remote)
 	}
 	fresh.priority = priority_of(s, local, remote);
 	int err = ice_pairs_add(&s->pairs, s->env, &fresh, &evict);
+	s->n_full += err == FZ_ERR_FULL;
 	if (err == FZ_ERR_FULL && evict >= 0 && evict != s->selected) {
 		ice_list_drop(s, (size_t)evict);
 		err = ice_pairs_add(&s->pairs, s->env, &fresh, &evict);
 	}
-	if (err != 0) {
-		s->n_full++;
+	if (err != 0)
 		return -1;
-	}
 	at = (int)s->pairs.len - 1;
 	use_entries(s, &s->pairs.v[at], local, remote);
 	return at;

@@ -23,7 +23,9 @@ const struct ice_timing *ice_timing_of(enum path_profile profile)
 
 uint64_t ice_pair_priority(uint32_t controlling, uint32_t controlled)
 {
-	uint64_t g = controlling, d = controlled;
+	/* RFC 8445 section 5.1.2 ends at 2^31 - 1; more would overflow. */
+	uint64_t g = controlling < INT32_MAX ? controlling : INT32_MAX;
+	uint64_t d = controlled < INT32_MAX ? controlled : INT32_MAX;
 
 	return ((g < d ? g : d) << 32) + 2 * (g > d ? g : d) + (g > d);
 }
