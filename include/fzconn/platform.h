@@ -36,9 +36,10 @@ enum fz_ready {
 struct fz_tun_opts {
 	size_t size; /**< sizeof(struct fz_tun_opts) */
 	const char *name; /**< interface name; NULL = "tun-firezone" */
-	int fd; /**< >= 1: adopt this descriptor of an open device instead; it is duplicated, not taken. The
-		 * device may live in another network namespace: then net_apply() acts there, with routes in
-		 * its main table and no rules, or does nothing where the process may not enter it. */
+	int fd; /**< >= 1: adopt this descriptor of an open device (Linux: IFF_TUN | IFF_NO_PI, with or
+		 * without IFF_VNET_HDR) instead; it is duplicated, not taken. The device may live in another
+		 * network namespace: then net_apply() acts there, with routes in its main table and no rules,
+		 * or does nothing where the process may not enter it. */
 	uint32_t mtu; /**< 0 = ::FZ_TUNNEL_MTU */
 };
 

@@ -92,8 +92,8 @@ static int adopt(struct lx *lx, int fd, struct lx_tun *tun)
 		fz_warn(lx->env, "tun", "descriptor %d is no tunnel device: %s", fd, strerror(errno));
 		return FZ_ERR_INVAL;
 	}
-	if (!(ifr.ifr_flags & IFF_TUN) || !(ifr.ifr_flags & IFF_NO_PI)) {
-		fz_warn(lx->env, "tun", "descriptor %d needs IFF_TUN and IFF_NO_PI", fd);
+	if (!(ifr.ifr_flags & IFF_TUN)) { /* IFF_NO_PI is reported whether it was asked for or not */
+		fz_warn(lx->env, "tun", "descriptor %d carries Ethernet frames", fd);
 		return FZ_ERR_INVAL;
 	}
 	memcpy(tun->name, ifr.ifr_name, sizeof(tun->name));
