@@ -2,8 +2,10 @@
 # shellcheck shell=bash
 # What ./check and ./demo share: messages, packages, builds. To be sourced from the top of the tree.
 
-CLANG_BUILD=build-clang
-GCC_BUILD=build
+CLANG_BUILD=build-check-clang
+GCC_BUILD=build-check
+DEMO_BUILD=build
+LOGS=build-log
 
 # package and the file that shows that it (or something as good) is there
 build_packages='
@@ -75,8 +77,8 @@ need_packages()
 		command -v sudo >/dev/null || die "root is needed to install$missing"
 		as_root=(sudo)
 	fi
-	mkdir -p "$GCC_BUILD-log"
-	local log=$GCC_BUILD-log/apt.log
+	mkdir -p "$LOGS"
+	local log=$LOGS/apt.log
 	# The package lists of a fresh image are absent or too old: try without them first, it is quicker.
 	# shellcheck disable=SC2086
 	if ! apt_install "${as_root[@]}" -- $missing >"$log" 2>&1; then
@@ -105,9 +107,9 @@ apt_install()
 # build DIR MESON-OPTIONS...: configures once, builds; on failure shows the compiler's messages
 build()
 {
-	local dir=$1 log=$GCC_BUILD-log/$1.log
+	local dir=$1 log=$LOGS/$1.log
 	shift
-	mkdir -p "$GCC_BUILD-log"
+	mkdir -p "$LOGS"
 	if [ ! -f "$dir/build.ninja" ]; then
 		echo "   meson setup $dir $*"
 		rm -rf "$dir"

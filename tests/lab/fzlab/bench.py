@@ -90,9 +90,9 @@ def measure(lab, programs, seconds):
     return result
 
 
-def iperf(client, seconds, *options):
+def iperf(client, seconds, *options, server=SERVER):
     """One TCP flow. Returns bits per second at the receiver, and bytes received."""
-    done = client.run(["iperf3", "--json", "--client", SERVER, "--time", str(seconds), *options], check=False,
+    done = client.run(["iperf3", "--json", "--client", server, "--time", str(seconds), *options], check=False,
                       timeout=seconds + 30)
     try:
         end = json.loads(done.stdout)["end"]["sum_received"]

@@ -85,8 +85,10 @@ def _dnsmasq(lab, host, addresses, options):
 def resource_servers(lab):
     lab.start("res", "web", [sys.executable, os.path.join(HERE, "web.py"), "80"],
               ready=lambda: lab.hosts["res"].listens("tcp6", 80))
-    lab.start("res", "iperf3", ["iperf3", "--server", "--forceflush"],
-              ready=lambda: lab.hosts["res"].listens("tcp6", 5201))
+    # Bound to one address each: its UDP answers would else come from the first address of the host.
+    for name, address, table in (("iperf3", net.RES4 + net.IPERF, "tcp"), ("iperf3-v6", net.RES6 + net.IPERF, "tcp6")):
+        lab.start("res", name, ["iperf3", "--server", "--forceflush", "--bind", address],
+                  ready=lambda table=table: lab.hosts["res"].listens(table, 5201))
 
 
 # --- portal ---------------------------------------------------------------------------------------------------------
