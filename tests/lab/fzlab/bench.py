@@ -67,6 +67,7 @@ def one_row(name, options, seconds):
         ping_until(lab, SERVER)
         if options:
             wait_for_path(lab, "relay" if options.get("nat_c") else "direct")
+        net.stop_counting(lab.hosts)
         result = measure(lab, programs, seconds)
         result["sizes"] = sizes(name, options)
         return result

@@ -26,7 +26,7 @@ class Options:
     client2: str = "none"
     gateway: str = "ours"
     gateway_v6: bool = True
-    loss: float = 0.0       # percent, at the client's router
+    loss: float = 0.0       # percent of what the client sends
     dns: str = "disabled"
     log: str = "info"
 

@@ -84,8 +84,8 @@ def rules(kind4, kind6, inside4, inside6, relays4, relays6):
 
 
 def loss_rules(percent):
-    """Replaces the loss of a router. The kernel may lack netem; this has no delay, but it loses packets as well."""
+    """Replaces the share of packets that a router loses on their way out. (netem is no part of every kernel.)"""
     text = "flush chain inet lab loss\n"
     if percent:
-        text += f"add rule inet lab loss numgen random mod 1000 < {round(percent * 10)} drop\n"
+        text += f'add rule inet lab loss iifname "lan" numgen random mod 1000 < {round(percent * 10)} drop\n'
     return text

@@ -158,6 +158,12 @@ def read_counters(router):
     return {counter["name"]: counter["bytes"] for counter in counters}
 
 
+def stop_counting(hosts):
+    """Takes the counters out of the way of a measurement."""
+    for router, *_ in PRIVATE.values():
+        hosts[router].run("nft flush chain inet lab count")
+
+
 def destinations(router):
     """(address, port) of all UDP flows that hosts behind the router opened."""
     out = router.run(["nft", "-j", "list", "table", "inet", "lab"]).stdout

@@ -68,7 +68,7 @@ def name_servers(lab):
     for name, host in lab.hosts.items():
         if name == net.INTERNET:
             continue
-        server = f"{net.RES4}{net.DNS}" if name == "gateway" else f"{net.NET4}1"
+        server = f"{net.RES4}{net.DNS}" if name in ("gateway", "res") else f"{net.NET4}1"
         host.run(["sh", "-ec", "rm -f /etc/resolv.conf; cat > /etc/resolv.conf"], f"nameserver {server}\n")
         host.run(["sh", "-ec", "cat > /etc/hosts"], "127.0.0.1 localhost\n::1 localhost\n"
                  f"{net.public4('portal')} portal\n{net.public6('portal')} portal\n")
@@ -140,8 +140,11 @@ def portal_ctl(lab, *words, check=True):
     return lab.hosts["portal"].run([program("portal", "ours"), "ctl", *words], check=check)
 
 
-def portal_url(lab):
-    host = f"[{net.public6('portal')}]" if lab.options.underlay == "v6" else net.public4("portal")
+def portal_url(lab, whose="ours"):
+    host = net.public4("portal")
+    if lab.options.underlay == "v6":
+        # upstream's programs take no IPv6 literal; the name is in the hosts file
+        host = "portal" if whose == "theirs" else f"[{net.public6('portal')}]"
     return f"ws://{host}:8081"
 
 
@@ -174,7 +177,8 @@ def start_relay(lab, name, kind):
 # --- gateway and clients ------------------------------------------------------------------------------------------------
 
 def firezone_env(lab, name):
-    return dict(FIREZONE_API_URL=portal_url(lab), FIREZONE_TOKEN=f"token-{name}", FIREZONE_ID=f"lab-{name}",
+    whose = getattr(lab.options, name)
+    return dict(FIREZONE_API_URL=portal_url(lab, whose), FIREZONE_TOKEN=f"token-{name}", FIREZONE_ID=f"lab-{name}",
                 FIREZONE_NAME=name, FIREZONE_NO_TELEMETRY="true", RUST_LOG=lab.options.log, NO_COLOR="1")
 
 

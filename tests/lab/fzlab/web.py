@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The web server of the resource network: /get says who asked, /bytes?num=N[&chunk=M] sends N zero bytes."""
+"""The web server of the resource network.
+
+/get says who asked; /bytes?num=N[&chunk=M][&rate=R] sends N zero bytes, M at a time, R in a second at most.
+"""
 import http.server
 import json
 import socket
+import socketserver
 import sys
+import time
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -22,8 +27,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def send_zeros(self, query):
         try:
-            left, size = int(query["num"][0]), int(query.get("chunk", ["65536"])[0])
-        except (KeyError, ValueError):
+            left, size, rate = (int(query.get(key, [default])[0])
+                                for key, default in (("num", ""), ("chunk", "65536"), ("rate", "0")))
+        except ValueError:
             self.send_error(400)
             return
         self.head(200, "application/octet-stream", left)
@@ -31,6 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while left > 0:
             self.wfile.write(chunk[:left])
             left -= min(left, len(chunk))
+            if rate:
+                time.sleep(len(chunk) / rate)
 
     def head(self, status, kind, length):
         self.send_response(status)
@@ -48,7 +56,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def server_bind(self):
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's looks its own name up, which takes a while here
 
     def handle_error(self, request, client_address):
         print(client_address[0], "connection ended:", sys.exc_info()[1], flush=True)
