@@ -60,10 +60,10 @@ static enum challenge handle_challenge(struct turn_alloc *a, const struct stun_m
 		return CHALLENGE_NONE;
 	if (is_401 && had_nonce && (trust == SIGNED || turn_auth_same_nonce(&a->auth, m)))
 		return trust == SIGNED || a->state != TURN_READY ? CHALLENGE_REFUSED : CHALLENGE_IGNORE;
-	if (*tries >= TURN_CHALLENGES_MAX)
-		return CHALLENGE_IGNORE;
 	switch (turn_auth_learn(&a->auth, m)) {
 	case 0:
+		if (*tries >= TURN_CHALLENGES_MAX)
+			return CHALLENGE_IGNORE; /* the repetition that is due anyway uses what was learnt */
 		++*tries;
 		return CHALLENGE_ANSWER;
 	case FZ_ERR_AUTH:
