@@ -16,7 +16,7 @@ const struct wg_timing wg_timing_ice = {
 	.rekey_attempt_ms = 20000,
 	.jitter_ms = 333,
 	.expiry_ms = 540000,
-	.rekey_when_idle = true,
+	.rekey_idle_ms = 180000,
 };
 
 const struct wg_timing wg_timing_iceless = {
@@ -30,7 +30,7 @@ const struct wg_timing wg_timing_iceless = {
 	.rekey_attempt_ms = 90000,
 	.jitter_ms = 333,
 	.expiry_ms = 540000,
-	.rekey_when_idle = true,
+	.rekey_idle_ms = 180000,
 };
 
 const struct wg_timing wg_timing_standard = {
@@ -125,8 +125,8 @@ static uint64_t next_handshake(const struct wg_timers *t)
 		at = fz_min_us(at, after(t->established_us, t->timing->rekey_after_ms));
 	if (t->we_initiated && t->received_data)
 		at = fz_min_us(at, after(t->established_us, t->timing->rekey_on_receive_ms));
-	if (t->we_initiated && t->timing->rekey_when_idle)
-		at = fz_min_us(at, after(t->established_us, t->timing->reject_after_ms));
+	if (t->we_initiated && t->timing->rekey_idle_ms)
+		at = fz_min_us(at, after(t->established_us, t->timing->rekey_idle_ms));
 	return at;
 }
 

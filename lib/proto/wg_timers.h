@@ -20,7 +20,7 @@ struct wg_timing {
 	uint32_t rekey_attempt_ms; /* give up this long after the first initiation of an attempt */
 	uint32_t jitter_ms; /* up to this is added before each initiation that a timer started */
 	uint32_t expiry_ms; /* give up when there was no new session for so long; 0 = never */
-	bool rekey_when_idle; /* the initiator replaces a deleted session at once, traffic or not */
+	uint32_t rekey_idle_ms; /* initiator, traffic or not: new handshake at this age; 0 = never */
 	bool keepalive_from_first; /* keepalive_ms counts from the first unanswered data packet, not from the
 				      latest */
 };

@@ -59,7 +59,7 @@ START_TEST(idle)
 	pair_run(&w, FZ_SEC(180) - 1);
 	ck_assert_uint_eq(w.a.sent[WG_INITIATION], 1);
 	pair_run(&w, JITTER + 1);
-	if (t->rekey_when_idle) {
+	if (t->rekey_idle_ms) {
 		assert_within(w.a.last_sent_us[WG_INITIATION], start + FZ_SEC(180), JITTER);
 		pair_run(&w, FZ_SEC(3600));
 		ck_assert_uint_ge(w.a.sent[WG_INITIATION], 20);
