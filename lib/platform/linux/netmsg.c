@@ -93,6 +93,7 @@ struct nl_msg *netmsg_addr(enum netmsg_verb verb, const struct fz_ip *ip, uint32
 	int len = (int)fz_ip_len(ip), err;
 	struct ifaddrmsg h = { .ifa_family = af_of(ip->family),
 			       .ifa_prefixlen = (uint8_t)(len * 8),
+			       .ifa_flags = IFA_F_NODAD, /* nobody else is there: usable at once */
 			       .ifa_index = ifindex };
 	struct nl_msg *msg =
 		start(verb == NETMSG_ADD ? RTM_NEWADDR : RTM_DELADDR, flags_of(verb), &h, sizeof(h));
