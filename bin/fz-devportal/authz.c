@@ -85,10 +85,20 @@ struct grant *grant_make(struct portal *p, struct session *initiator, struct ses
 	return g;
 }
 
+/* `deny`: an object whose other keys (violated_properties) go along, or NULL. */
+static void fail_with(struct session *client, const char *resource_id, const char *reason, const json_t *deny)
+{
+	json_t *answer = json_deep_copy(deny);
+	if (answer == NULL)
+		answer = json_object();
+	json_object_set_new(answer, "resource_id", json_string(resource_id));
+	json_object_set_new(answer, "reason", json_string(reason != NULL ? reason : "forbidden"));
+	session_push(client, client->v1 ? "flow_creation_failed" : "authorization_creation_failed", answer);
+}
+
 static void fail(struct session *client, const char *resource_id, const char *reason)
 {
-	session_push(client, client->v1 ? "flow_creation_failed" : "authorization_creation_failed",
-		     json_pack("{s:s, s:s}", "resource_id", resource_id, "reason", reason));
+	fail_with(client, resource_id, reason, NULL);
 }
 
 static void timed_out(lws_sorted_usec_list_t *timer)
@@ -206,8 +216,9 @@ static void dispatch(struct session *client, struct session *gateway, const stru
 void authz_request(struct session *client, struct resource *r, const char *resource_id, const json_t *payload)
 {
 	const char *reason = "not_found";
-	if (r == NULL) {
-		fail(client, resource_id, reason);
+	const json_t *deny = r == NULL ? NULL : json_object_get(r->spec, "deny");
+	if (r == NULL || deny != NULL) {
+		fail_with(client, resource_id, deny != NULL ? json_text(deny, "reason") : reason, deny);
 		return;
 	}
 	struct session *gateway =

@@ -227,18 +227,44 @@ void change_device_remove(struct portal *p, struct device *d)
 	state_changed(p);
 }
 
+/* The n-th token that is meant, or NULL when there are no more. */
+static struct token *token_meant(const struct portal *p, const char *device_or_token, size_t *n)
+{
+	const struct device *d = device_find(&p->model, device_or_token);
+	while (*n < p->model.tokens.len) {
+		struct token *t = p->model.tokens.at[(*n)++];
+		if (strcmp(t->text, device_or_token) == 0 || (d != NULL && t->device == d))
+			return t;
+	}
+	return NULL;
+}
+
+size_t change_token_expiry(struct portal *p, const char *device_or_token, int64_t expires_at)
+{
+	struct token *t;
+	size_t n = 0, count = 0;
+	while ((t = token_meant(p, device_or_token, &n)) != NULL) {
+		t->expires_at = expires_at;
+		count++;
+		for (size_t i = 0; i < p->sessions.len; i++) {
+			struct session *s = p->sessions.at[i];
+			if (s->token == t && s->established)
+				session_watch_expiry(s);
+		}
+	}
+	state_changed(p);
+	return count;
+}
+
 size_t change_token_revoke(struct portal *p, const char *device_or_token)
 {
-	struct device *d = device_find(&p->model, device_or_token);
-	size_t count = 0;
-	for (size_t i = 0; i < p->model.tokens.len; i++) {
-		struct token *t = p->model.tokens.at[i];
-		if (t->revoked || (strcmp(t->text, device_or_token) != 0 && (d == NULL || t->device != d)))
-			continue;
+	struct token *t;
+	size_t n = 0, count = 0;
+	while ((t = token_meant(p, device_or_token, &n)) != NULL) {
 		t->revoked = true;
 		count++;
-		for (size_t n = 0; n < p->sessions.len; n++) {
-			struct session *s = p->sessions.at[n];
+		for (size_t i = 0; i < p->sessions.len; i++) {
+			struct session *s = p->sessions.at[i];
 			if (s->token == t && s->joined)
 				session_disconnect(s, "token_expired");
 		}

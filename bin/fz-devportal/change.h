@@ -18,6 +18,8 @@ void change_settings_told(struct portal *p, int effect);
 const char *change_device_update(struct portal *p, struct device *d, const json_t *patch);
 /* The row goes, and with it its grants; a later connect makes a new one. */
 void change_device_remove(struct portal *p, struct device *d);
+/* Tokens of this device, or this token text, end at that time. Returns how many. */
+size_t change_token_expiry(struct portal *p, const char *device_or_token, int64_t expires_at);
 /* Tokens of this device, or this token text: revoked, sessions get token_expired. Returns how many. */
 size_t change_token_revoke(struct portal *p, const char *device_or_token);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "commands.h"
 #include "authz.h"
 #include "change.h"
 #include "config.h"
@@ -13,41 +14,15 @@
 #include "relays.h"
 #include "settings.h"
 
-struct call {
-	struct portal *p;
-	const json_t *args, *options;
-	json_t *result; /* NULL = nothing to show */
-	char *fault; /* NULL = done */
-};
-
-static const char *arg(const struct call *c, size_t i)
+const char *call_arg(const struct call *c, size_t i)
 {
 	return json_string_value(json_array_get(c->args, i));
 }
 
-static void fail(struct call *c, const char *text)
+void call_fail(struct call *c, const char *text)
 {
 	if (text != NULL && c->fault == NULL)
 		c->fault = xstrdup(text);
-}
-
-/* The session of the named device (or relay, or role), which must be online. */
-static struct session *session_arg(struct call *c)
-{
-	const char *name = arg(c, 0);
-	enum role role;
-	bool any = role_parse(name, &role);
-	struct device *d = device_find(&c->p->model, name);
-	for (size_t i = 0; i < c->p->sessions.len; i++) {
-		struct session *s = c->p->sessions.at[i];
-		if (!s->established || s->cut)
-			continue;
-		if ((any && s->role == role) || (d != NULL && s->device == d && d->session == s) ||
-		    (s->relay != NULL && name != NULL && strcmp(s->relay->id, name) == 0))
-			return s;
-	}
-	c->fault = xprintf("%s is not online", name == NULL ? "(no device named)" : name);
-	return NULL;
 }
 
 /* ---- looking ---- */
@@ -133,7 +108,7 @@ static void run_config(struct call *c)
 /* events [DEVICE] [EVENT] since=SECONDS clear=true */
 static void run_events(struct call *c)
 {
-	const char *who = arg(c, 0), *event = arg(c, 1);
+	const char *who = call_arg(c, 0), *event = call_arg(c, 1);
 	const json_t *since = json_object_get(c->options, "since");
 	c->result = json_array();
 	for (size_t i = 0; i < c->p->events.len; i++) {
@@ -164,16 +139,16 @@ static void run_flows(struct call *c)
 static void run_add_resource(struct call *c)
 {
 	struct resource *r = NULL;
-	fail(c, change_resource_add(c->p, c->options, &r));
+	call_fail(c, change_resource_add(c->p, c->options, &r));
 	if (r != NULL)
 		c->result = json_string(r->id);
 }
 
 static struct resource *resource_arg(struct call *c, size_t i)
 {
-	struct resource *r = resource_find(&c->p->model, arg(c, i));
+	struct resource *r = resource_find(&c->p->model, call_arg(c, i));
 	if (r == NULL)
-		c->fault = xprintf("no resource %s", arg(c, i) == NULL ? "named" : arg(c, i));
+		c->fault = xprintf("no resource %s", call_arg(c, i) == NULL ? "named" : call_arg(c, i));
 	return r;
 }
 
@@ -181,7 +156,7 @@ static void run_update_resource(struct call *c)
 {
 	struct resource *r = resource_arg(c, 0);
 	if (r != NULL)
-		fail(c, change_resource_update(c->p, r, c->options));
+		call_fail(c, change_resource_update(c->p, r, c->options));
 }
 
 static void run_remove_resource(struct call *c)
@@ -193,8 +168,8 @@ static void run_remove_resource(struct call *c)
 
 static void run_add_site(struct call *c)
 {
-	json_t *spec = arg(c, 0) != NULL ? json_string(arg(c, 0)) : json_deep_copy(c->options);
-	fail(c, site_parse(&c->p->model, spec));
+	json_t *spec = call_arg(c, 0) != NULL ? json_string(call_arg(c, 0)) : json_deep_copy(c->options);
+	call_fail(c, site_parse(&c->p->model, spec));
 	json_decref(spec);
 	state_changed(c->p);
 }
@@ -203,7 +178,7 @@ static void run_add_device(struct call *c)
 {
 	const char *fault;
 	struct device *d = device_parse(&c->p->model, c->options, &fault);
-	fail(c, fault);
+	call_fail(c, fault);
 	if (d != NULL)
 		c->result = device_dump(d);
 	state_changed(c->p);
@@ -211,9 +186,9 @@ static void run_add_device(struct call *c)
 
 static struct device *device_arg(struct call *c, size_t i)
 {
-	struct device *d = device_find(&c->p->model, arg(c, i));
+	struct device *d = device_find(&c->p->model, call_arg(c, i));
 	if (d == NULL)
-		c->fault = xprintf("no device %s", arg(c, i) == NULL ? "named" : arg(c, i));
+		c->fault = xprintf("no device %s", call_arg(c, i) == NULL ? "named" : call_arg(c, i));
 	return d;
 }
 
@@ -221,7 +196,7 @@ static void run_update_device(struct call *c)
 {
 	struct device *d = device_arg(c, 0);
 	if (d != NULL)
-		fail(c, change_device_update(c->p, d, c->options));
+		call_fail(c, change_device_update(c->p, d, c->options));
 }
 
 static void run_remove_device(struct call *c)
@@ -233,14 +208,22 @@ static void run_remove_device(struct call *c)
 
 static void run_add_token(struct call *c)
 {
-	fail(c, token_parse(&c->p->model, c->options));
+	call_fail(c, token_parse(&c->p->model, c->options));
 	state_changed(c->p);
 }
 
 static void run_revoke_token(struct call *c)
 {
-	if (arg(c, 0) == NULL || change_token_revoke(c->p, arg(c, 0)) == 0)
-		fail(c, "no such token");
+	if (call_arg(c, 0) == NULL || change_token_revoke(c->p, call_arg(c, 0)) == 0)
+		call_fail(c, "no such token");
+}
+
+/* expire-token DEVICE|TOKEN in=SECONDS (0 = now) or at=UNIX */
+static void run_expire_token(struct call *c)
+{
+	int64_t at = json_int(c->options, "at", unix_now() + json_int(c->options, "in", 0));
+	if (call_arg(c, 0) == NULL || change_token_expiry(c->p, call_arg(c, 0), at) == 0)
+		call_fail(c, "no such token");
 }
 
 static void run_set(struct call *c)
@@ -264,11 +247,11 @@ static void run_set(struct call *c)
 /* revoke CLIENT|all RESOURCE|all: the grants end, a new request is welcome. */
 static void run_revoke(struct call *c)
 {
-	const char *who = arg(c, 0), *what = arg(c, 1);
+	const char *who = call_arg(c, 0), *what = call_arg(c, 1);
 	struct device *d = NULL;
 	struct resource *r = NULL;
 	if (who == NULL || what == NULL) {
-		fail(c, "revoke needs a client and a resource (or `all`)");
+		call_fail(c, "revoke needs a client and a resource (or `all`)");
 		return;
 	}
 	if (strcmp(who, "all") != 0 && (d = device_arg(c, 0)) == NULL)
@@ -282,9 +265,9 @@ static void run_revoke(struct call *c)
 
 static struct relay *relay_arg(struct call *c)
 {
-	struct relay *r = relay_find(&c->p->model, arg(c, 1));
+	struct relay *r = relay_find(&c->p->model, call_arg(c, 1));
 	if (r == NULL)
-		c->fault = xprintf("no relay %s", arg(c, 1) == NULL ? "named" : arg(c, 1));
+		c->fault = xprintf("no relay %s", call_arg(c, 1) == NULL ? "named" : call_arg(c, 1));
 	return r;
 }
 
@@ -292,11 +275,11 @@ static void relay_add(struct call *c)
 {
 	const char *fault;
 	struct relay *r = relay_parse(c->options, &fault);
-	fail(c, fault);
+	call_fail(c, fault);
 	if (r == NULL)
 		return;
 	if (relay_find(&c->p->model, r->id) != NULL || relay_find(&c->p->model, r->name) != NULL) {
-		fail(c, "a relay of this id or name exists");
+		call_fail(c, "a relay of this id or name exists");
 		relay_free(r);
 		return;
 	}
@@ -314,12 +297,12 @@ static void relay_update(struct call *c, struct relay *r)
 			spec = entry;
 	}
 	if (spec == NULL) {
-		fail(c, "this relay has joined by itself");
+		call_fail(c, "this relay has joined by itself");
 	} else {
 		json_object_update(spec, (json_t *)(uintptr_t)c->options);
 		const char *fault;
 		struct relay *next = relay_parse(spec, &fault);
-		fail(c, fault);
+		call_fail(c, fault);
 		if (next != NULL) {
 			struct relay old = *r;
 			*r = *next;
@@ -343,7 +326,7 @@ static void relay_remove(struct portal *p, struct relay *r)
 /* relays [list | add SPEC | remove R | update R KEY=VALUE... | up R | down R] */
 static void run_relays(struct call *c)
 {
-	const char *verb = arg(c, 0);
+	const char *verb = call_arg(c, 0);
 	struct relay *r = NULL;
 	if (verb == NULL || strcmp(verb, "list") == 0) {
 		c->result = relays_dump(c->p);
@@ -360,134 +343,9 @@ static void run_relays(struct call *c)
 	else if (strcmp(verb, "up") == 0 || strcmp(verb, "down") == 0)
 		r->up = verb[0] == 'u';
 	else
-		fail(c, "relays: list, add, remove, update, up or down");
+		call_fail(c, "relays: list, add, remove, update, up or down");
 	relays_changed(c->p);
 	state_changed(c->p);
-}
-
-/* ---- trouble on purpose ---- */
-
-static void run_kick(struct call *c)
-{
-	struct session *s = session_arg(c);
-	const char *reason = json_text(c->options, "reason");
-	if (s != NULL)
-		session_disconnect(s, reason != NULL ? reason : "token_expired");
-}
-
-static void run_close_channel(struct call *c)
-{
-	struct session *s = session_arg(c);
-	if (s != NULL)
-		session_close_channel(s);
-}
-
-static void run_close(struct call *c)
-{
-	struct session *s = session_arg(c);
-	if (s != NULL)
-		session_close(s, (int)json_int(c->options, "code", 1000));
-}
-
-static void run_drop(struct call *c)
-{
-	struct session *s = session_arg(c);
-	if (s != NULL)
-		session_cut(s, json_flag(c->options, "reset", false));
-}
-
-/* init DEVICE: the same message again on the same channel. */
-static void run_init(struct call *c)
-{
-	struct session *s = session_arg(c);
-	if (s != NULL)
-		session_push_init(s);
-}
-
-/* push DEVICE EVENT key=value...; `payload` = anything else than an object */
-static void run_push(struct call *c)
-{
-	struct session *s = session_arg(c);
-	json_t *payload = json_object_get(c->options, "payload");
-	if (s != NULL && arg(c, 1) == NULL)
-		fail(c, "push needs a device and an event");
-	else if (s != NULL)
-		session_push(s, arg(c, 1), json_deep_copy(payload != NULL ? payload : c->options));
-}
-
-static void run_push_raw(struct call *c)
-{
-	struct session *s = session_arg(c);
-	if (s != NULL && arg(c, 1) == NULL)
-		fail(c, "push-raw needs a device and a text");
-	else if (s != NULL)
-		session_send_text(s, xstrdup(arg(c, 1)));
-}
-
-static char *text_option(const struct call *c, const char *key)
-{
-	const json_t *value = json_object_get(c->options, key);
-	return json_is_integer(value) ? xprintf("%lld", (long long)json_integer_value(value))
-				      : xstrdup(json_string_value(value));
-}
-
-/* fail-next status=503 retry-after=2 role=client count=1 code= detail= content-type= body= location= */
-static void run_fail_next(struct call *c)
-{
-	const char *role = json_text(c->options, "role");
-	int64_t status = json_int(c->options, "status", 503);
-	struct failure *f = xcalloc(1, sizeof(*f));
-	f->for_all = role == NULL;
-	if (status < 200 || status > 599 || (role != NULL && !role_parse(role, &f->role))) {
-		fail(c, "fail-next: status must be 200..599, role client, gateway or relay");
-		free(f);
-		return;
-	}
-	f->status = (int)status;
-	f->count = (int)json_int(c->options, "count", 1);
-	f->code = text_option(c, "code");
-	f->detail = text_option(c, "detail");
-	f->content_type = text_option(c, "content-type");
-	f->body = text_option(c, "body");
-	f->retry_after = text_option(c, "retry-after");
-	f->location = text_option(c, "location");
-	vec_push(&c->p->failures, f);
-}
-
-static void run_fail_clear(struct call *c)
-{
-	vec_clear(&c->p->failures, failure_free);
-}
-
-static unsigned pause_mask(struct call *c)
-{
-	static const char *const names[] = { "authorizations", "heartbeats", "joins", "candidates" };
-	unsigned mask = 0;
-	for (size_t i = 0; i < json_array_size(c->args); i++) {
-		unsigned bit = 0;
-		for (unsigned n = 0; n < 4; n++) {
-			if (strcmp(arg(c, i), names[n]) == 0)
-				bit = 1u << n;
-		}
-		if (strcmp(arg(c, i), "all") == 0)
-			bit = 15;
-		if (bit == 0)
-			fail(c, "what: authorizations, heartbeats, joins, candidates or all");
-		mask |= bit;
-	}
-	return mask;
-}
-
-static void run_pause(struct call *c)
-{
-	unsigned mask = pause_mask(c);
-	c->p->paused |= mask != 0 ? mask : PAUSE_AUTHORIZATIONS;
-}
-
-static void run_resume(struct call *c)
-{
-	unsigned mask = pause_mask(c);
-	c->p->paused &= mask != 0 ? ~mask : 0;
 }
 
 static void run_stop(struct call *c)
@@ -509,6 +367,7 @@ static const struct {
 	{ "config", run_config },
 	{ "drop", run_drop },
 	{ "events", run_events },
+	{ "expire-token", run_expire_token },
 	{ "fail-clear", run_fail_clear },
 	{ "fail-next", run_fail_next },
 	{ "flows", run_flows },

@@ -207,7 +207,7 @@ static const char *resource_fill(const struct model *m, const json_t *spec, stru
 	if (stray_key(
 		    spec,
 		    " id type name address address_description ip_stack filters site can_be_disabled devices"
-		    " clients client_view gateway_view ") != NULL)
+		    " clients deny client_view gateway_view ") != NULL)
 		return "unknown key";
 	if (json_text(spec, "name") == NULL)
 		return "a resource needs a name";

@@ -174,6 +174,7 @@ static struct session *session_make(struct portal *p, const struct connect_reque
 	s->v1 = v1;
 	s->token = t;
 	s->device = d;
+	s->name = role == ROLE_RELAY ? xstrdup(q->name) : NULL;
 	s->user_agent = xstrdup(q->user_agent);
 	s->peer_ip = xstrdup(q->peer_ip);
 	s->ipv4 = xstrdup(q->ipv4);

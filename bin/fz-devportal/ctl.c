@@ -23,7 +23,7 @@ static const char help[] =
 	"change    set KEY=VALUE...                   without arguments: show all settings\n"
 	"          add-resource KEY=VALUE... | update-resource R KEY=VALUE... | remove-resource R\n"
 	"          add-device KEY=VALUE... | update-device D KEY=VALUE... | remove-device D | add-site NAME\n"
-	"          add-token KEY=VALUE... | revoke-token DEVICE|TOKEN\n"
+	"          add-token KEY=VALUE... | revoke-token DEVICE|TOKEN | expire-token DEVICE|TOKEN in=S\n"
 	"          revoke CLIENT|all RESOURCE|all     end grants; a new request is welcome\n"
 	"          relays [list | add KEY=VALUE... | remove R | update R KEY=VALUE... | up R | down R]\n"
 	"trouble   kick D [reason=token_expired] | close-channel D | close D [code=1000] | drop D "

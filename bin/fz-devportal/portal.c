@@ -42,6 +42,41 @@ void failure_done(struct portal *p, struct failure *f)
 	failure_free(f);
 }
 
+/* A copy for the log: keys, passwords and tokens stay out of it. */
+static json_t *redacted(const json_t *value)
+{
+	static const char *const secret[] = { "preshared_key", "password", "stamp_secret",
+					      "flow_logs_ingest_token" };
+	json_t *copy, *item;
+	const char *key;
+	size_t i;
+	if (json_is_array(value)) {
+		copy = json_array();
+		json_array_foreach(value, i, item) json_array_append_new(copy, redacted(item));
+		return copy;
+	}
+	if (!json_is_object(value))
+		return json_deep_copy(value);
+	copy = json_object();
+	json_object_foreach((json_t *)(uintptr_t)value, key, item)
+	{
+		bool hide = false;
+		for (i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
+			hide |= strcmp(key, secret[i]) == 0;
+		json_object_set_new(copy, key, hide ? json_string("...") : redacted(item));
+	}
+	return copy;
+}
+
+static void log_event(const char *who, const char *direction, const char *event, const json_t *payload)
+{
+	json_t *copy = payload == NULL ? NULL : redacted(payload);
+	char *text = copy == NULL ? NULL : json_dumps(copy, JSON_COMPACT | JSON_ENCODE_ANY);
+	say(LEVEL_DEBUG, "%s %s %s %s", who, direction, event, text == NULL ? "" : text);
+	free(text);
+	json_decref(copy);
+}
+
 void record_event(struct portal *p, const char *who, const char *direction, const char *event,
 		  json_t *payload)
 {
@@ -54,13 +89,10 @@ void record_event(struct portal *p, const char *who, const char *direction, cons
 				  "event", event, "payload", payload);
 	if (entry != NULL)
 		vec_push(&p->events, entry);
-	if (log_level() >= LEVEL_DEBUG) {
-		char *text = payload == NULL ? NULL : json_dumps(payload, JSON_COMPACT | JSON_ENCODE_ANY);
-		say(LEVEL_DEBUG, "%s %s %s %s", who, direction, event, text == NULL ? "" : text);
-		free(text);
-	} else {
+	if (log_level() >= LEVEL_DEBUG)
+		log_event(who, direction, event, payload);
+	else
 		say(LEVEL_INFO, "%s %s %s", who, direction, event);
-	}
 }
 
 void after_ms(struct portal *p, lws_sorted_usec_list_t *timer, sul_cb_t callback, int64_t ms)

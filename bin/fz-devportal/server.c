@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -162,8 +163,12 @@ static int on_listener(struct lws *wsi, enum lws_callback_reasons reason, void *
 	if (reason != LWS_CALLBACK_RAW_RX_FILE)
 		return 0;
 	struct portal *p = portal_of(wsi);
-	int fd = accept4(lws_get_socket_fd(wsi), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0 && lws_adopt_socket_vhost(p->vhost, fd) == NULL)
+	int fd = accept4(lws_get_socket_fd(wsi), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+	if (fd < 0)
+		return 0;
+	/* A reply and the push behind it are two writes; the second must not wait for an acknowledgement. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (lws_adopt_socket_vhost(p->vhost, fd) == NULL)
 		say(LEVEL_WARN, "a connection could not be adopted");
 	return 0;
 }
@@ -192,6 +197,7 @@ bool server_start(struct portal *p, const struct config *c)
 		.max_http_header_data = 16384,
 		.max_http_header_pool = 512,
 		.pt_serv_buf_size = 65536,
+		.fd_limit_per_thread = 4096,
 		.retry_and_idle_policy = &quiet,
 	};
 	if (c->tls_cert != NULL) {

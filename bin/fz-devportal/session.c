@@ -17,7 +17,7 @@ const char *session_name(const struct session *s)
 {
 	if (s->device != NULL)
 		return s->device->name;
-	return s->relay != NULL && s->relay->name != NULL ? s->relay->name : role_name(s->role);
+	return s->name != NULL ? s->name : role_name(s->role);
 }
 
 int64_t session_expiry(const struct session *s)
@@ -54,6 +54,7 @@ void session_free(struct session *s)
 	timer_stop(&s->expiry_timer);
 	vec_clear(&s->out, free);
 	json_decref(s->relays_sent);
+	free(s->name);
 	free(s->user_agent);
 	free(s->peer_ip);
 	free(s->ipv4);
@@ -151,16 +152,25 @@ static void token_over(lws_sorted_usec_list_t *timer)
 	session_disconnect(s, "token_expired");
 }
 
+void session_watch_expiry(struct session *s)
+{
+	timer_stop(&s->expiry_timer);
+	if (s->token == NULL || s->token->expires_at == 0)
+		return;
+	int64_t left = s->token->expires_at - unix_now();
+	after_ms(s->portal, &s->expiry_timer, token_over, left > 0 ? left * 1000 : 0);
+}
+
 void session_open(struct session *s)
 {
 	s->established = true;
 	s->portal->counters.connects++;
-	record_event(s->portal, session_name(s), "++", "connect",
-		     json_object()); /* the payload is empty on purpose: no token in there */
+	json_t *facts = json_pack("{s:s*, s:s*, s:s, s:b}", "peer", s->peer_ip, "user_agent", s->user_agent,
+				  "public_key", s->public_key, "v1", s->v1);
+	record_event(s->portal, session_name(s), "++", "connect", facts);
+	json_decref(facts);
 	watch_idle(s);
-	int64_t left = session_expiry(s) - unix_now();
-	if (s->token != NULL && s->token->expires_at != 0)
-		after_ms(s->portal, &s->expiry_timer, token_over, left > 0 ? left * 1000 : 0);
+	session_watch_expiry(s);
 }
 
 /* ---- what init holds ---- */

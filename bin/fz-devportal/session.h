@@ -22,7 +22,7 @@ struct session {
 	struct relay *relay; /* relays, once joined */
 	char public_key[KEY_TEXT_LEN + 1];
 	struct agent agent;
-	char *user_agent, *peer_ip, *ipv4, *ipv6;
+	char *name, *user_agent, *peer_ip, *ipv4, *ipv6; /* name: of relays, as they say it */
 	int port;
 	bool joined, iceless, established;
 	int64_t connected_at;
@@ -59,6 +59,8 @@ struct session *device_session(const struct device *d);
 void session_push_init(struct session *s);
 json_t *interface_of(const struct portal *p, const struct device *d);
 json_t *flow_logs_of(const struct portal *p);
+/* Its token ends at another time than before. */
+void session_watch_expiry(struct session *s);
 /* When the session's token ends, unix seconds. */
 int64_t session_expiry(const struct session *s);
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fz-devportal end to end: every dialogue of a client, a gateway and a relay, and every knob of `ctl`.
 Usage: smoke.py PROGRAM [TEST...]"""
-import base64, hashlib, hmac, json, re, sys, time, unittest
+import base64, hashlib, hmac, json, os, re, subprocess, sys, tempfile, time, unittest
 
 from wsclient import Device, Portal, Refused, get, key
 
@@ -124,9 +124,33 @@ class Portals(unittest.TestCase):
         self.assertEqual(refused("relay", "rt").status, 500)
         self.assertEqual(self.http("/nothing")[0], 404)
 
-    def test_token_as_parameter_and_upper_case_header(self):
+    def test_token_as_parameter(self):
         device = self.device("client", None, "cl-1", key(1), extra={"token": "ct"})
         self.assertEqual(device.init["interface"]["ipv4"], "100.64.0.2")
+
+    def test_header_names_have_no_case(self):
+        self.device("client", "ct", "cl-1", key(1), header="X-Authorization")
+        with self.assertRaises(Refused) as caught:
+            self.device("client", "ct", "cl-1", key(1), header="Authorization")
+        self.assertEqual(caught.exception.code, "missing_token")
+
+    def test_expiry(self):
+        self.portal.ctl("expire-token", "cl1", "in=60")
+        client = self.client()
+        end = client.init["relays"][0]["expires_at"]
+        self.assertLess(abs(end - time.time() - 60), 5)
+        self.assertEqual(client.init["relays"][0]["username"].split(":")[0], str(end))
+        self.portal.ctl("expire-token", "cl1")
+        self.assertEqual(client.wait("disconnect"), {"reason": "token_expired"})
+        with self.assertRaises(Refused) as caught:
+            self.client()
+        self.assertEqual(caught.exception.code, "invalid_token")
+
+    def test_silence_is_ended(self):
+        self.portal.ctl("set", "idle_timeout_s=1")
+        started = time.monotonic()
+        self.assertEqual(self.client().ended(), 1002)
+        self.assertGreater(time.monotonic() - started, 0.9)
 
     def test_fail_next(self):
         self.portal.ctl("fail-next", "status=503", "retry-after=2", "role=client")
@@ -248,6 +272,11 @@ class Portals(unittest.TestCase):
                              {"resource_id": resource_id, "reason": reason})
         fails("00000000-0000-4000-8000-000000000000", "not_found")
         fails(lab, "offline")
+        web = ids(client.init)["Web"]
+        self.portal.ctl("update-resource", "Web", 'deny={"reason":"forbidden","violated_properties":["remote_ip"]}')
+        client.send("request_authorization", {"resource_id": web, "connected_gateway_ids": []})
+        self.assertEqual(client.wait("authorization_creation_failed"), {
+            "resource_id": web, "reason": "forbidden", "violated_properties": ["remote_ip"]})
         old = self.device("gateway", "gt", "gw-1", key(2), agent="Debian/12.0.0 gateway/1.3.0 (x86_64)")
         fails(lab, "version_mismatch")
         old.close()
@@ -358,6 +387,21 @@ class Portals(unittest.TestCase):
         self.assertEqual(client.wait("device_pool_domain_resolution_failed")["reason"], "not_found")
 
     # ---- changes on the fly ----
+
+    def test_several(self):
+        gateway, other = self.gateway(), self.device("gateway", "gany", "gw-2", key(5))
+        clients = [self.device("client", "any", f"many-{i}", key(10 + i)) for i in range(20)]
+        psks = set()
+        for client in clients:
+            names = ids(client.init)
+            _, lab = self.authorize(client, gateway, names["Lab"])
+            _, one = self.authorize(client, other, names["One"])
+            self.assertNotEqual(lab["gateway_id"], one["gateway_id"])
+            psks |= {lab["preshared_key"], one["preshared_key"]}
+        self.assertEqual(len(psks), 40)
+        self.assertEqual(len({c.init["interface"]["ipv4"] for c in clients}), 20)
+        self.portal.ctl("remove-resource", "One")
+        self.assertEqual(len({other.wait("reject_access")["client_id"] for _ in clients}), 20)
 
     def test_resources_change(self):
         gateway, client = self.gateway(), self.client()
@@ -494,6 +538,70 @@ class Portals(unittest.TestCase):
         self.assertEqual((status, list(json.loads(body)["validation_errors"])), (422, ["1"]))
         self.assertEqual(self.portal.ctl("state")["flows"], 2)
         self.assertEqual(self.portal.ctl("flows")[0]["role"], "initiator")
+
+
+class Programs(unittest.TestCase):
+    def test_state_outlives_the_program(self):
+        with tempfile.TemporaryDirectory() as folder:
+            portal = Portal(PROGRAM, CONFIG, "--state", f"{folder}/state.json")
+            gateway = Device(portal.port, "gateway", "gt", "gw-1", key(2))
+            client = Device(portal.port, "client", "any", "new", key(4))
+            Portals.authorize(self, client, gateway, ids(client.init)["Lab"])
+            portal.ctl("add-resource", "type=cidr", "name=Kept", "address=10.77.0.0/16", "site=HQ")
+            portal.ctl("set", "search_domain=kept.example")
+            before = portal.ctl("state")
+            portal.end()
+            gateway.close()
+            client.close()
+            portal.start()
+            after = portal.ctl("state")
+            for part in "resources", "settings", "relays":
+                self.assertEqual(before[part], after[part])
+            self.assertEqual(len(after["authorizations"]), 1)
+            gateway = Device(portal.port, "gateway", "gt", "gw-1", key(2))
+            again = Device(portal.port, "client", "any", "new", key(4))
+            self.assertEqual(len(gateway.init["authorizations"]), 1)
+            self.assertEqual(again.init["interface"], {**client.init["interface"], "search_domain": "kept.example"})
+            gateway.close()
+            again.close()
+            portal.stop()
+
+    def run_program(self, *words, config=None):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            if config is not None:
+                file.write(config)
+                file.flush()
+                words = ("-c", file.name, *words)
+            done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=10)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_options(self):
+        self.assertIn("development tool", self.run_program("--version")[1])
+        self.assertIn("--listen", self.run_program("--help")[1])
+        self.assertIn("fail-next", self.run_program("ctl", "--help")[1])
+        self.assertEqual(self.run_program("--nonsense")[0], 2)
+        self.assertEqual(self.run_program("word")[0], 2)
+        self.assertEqual(self.run_program("ctl")[0], 2)
+        self.assertEqual(self.run_program("ctl", "--socket", "/nonexistent/x", "state")[0], 5)
+        self.assertEqual(self.run_program("-l", "nonsense", "-s", "/tmp/fz-devportal-test-options")[0], 4)
+
+    def test_faults(self):
+        for config, want in (
+                ('{"sites":["HQ"],\n "sites":', ":2:"),
+                ('{"sites":["HQ"],\n "nonsense":1}', 'unknown key "nonsense"'),
+                ('{"settings":{"iceless":1}}', "settings.iceless: must be true or false"),
+                ('{"devices":[{"role":"gateway","name":"g1"}]}', "devices[0] g1: a gateway needs a site"),
+                ('{"devices":[{"role":"client","name":"c","ipv4":"10.0.0.1"}]}', "100.64.0.0/11"),
+                ('{"sites":["HQ"],"resources":[{"type":"cidr","name":"L","address":"10.0.0.0/33","site":"HQ"}]}', "prefix"),
+                ('{"resources":[{"type":"dns","name":"L","address":"a.b","site":"HQ"}]}', "no such site"),
+                ('{"relays":[{"name":"r","mode":"coturn","addrs":["1.2.3.4"],"secret":"x"}]}', "addrs must be like"),
+                ('{"relays":[{"name":"r","mode":"coturn","addrs":["1.2.3.4:1"]}]}', "secret is missing")):
+            status, _, error = self.run_program("--check", config=config)
+            self.assertEqual(status, 3, config)
+            self.assertIn(want, error)
+        self.assertEqual(self.run_program("--check", config=json.dumps(CONFIG))[0], 0)
+        example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bin/fz-devportal/example.json")
+        self.assertEqual(self.run_program("--check", "-c", example)[0], 0)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Device:
     """One device on its channel."""
 
     def __init__(self, port, role, token, external_id=None, public_key=None, v1=False, agent=None, extra=None, join=True,
-                 payload=None):
+                 payload=None, header="x-authorization"):
         query = {}
         if external_id is not None:
             query.update(external_id=external_id, name=external_id)
@@ -69,7 +69,7 @@ class Device:
             "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": nonce,
         }
         if token is not None:
-            headers["x-authorization"] = f"Bearer {token}"
+            headers[header] = f"Bearer {token}"
         headers["user-agent"] = AGENTS[role] if agent is None else agent
         status, answer, rest, self.sock, _ = get(port, path + "?" + urllib.parse.urlencode(query), headers)
         if status != 101:
@@ -152,7 +152,7 @@ class Device:
     def ask(self, event, payload, topic=None):
         return self.reply(self.send(event, payload, topic), topic)
 
-    def silent(self, seconds=0.2):
+    def silent(self, seconds=0.15):
         try:
             message = self.receive(seconds)
         except TimeoutError:
@@ -177,11 +177,15 @@ class Portal:
     def __init__(self, program, config, *options):
         self.program, self.dir = program, tempfile.mkdtemp(prefix="fz-devportal-")
         self.socket = os.path.join(self.dir, "admin")
-        path = os.path.join(self.dir, "config.json")
-        with open(path, "w") as f:
+        self.options = options
+        with open(os.path.join(self.dir, "config.json"), "w") as f:
             json.dump(config, f)
+        self.start()
+
+    def start(self):
+        path = os.path.join(self.dir, "config.json")
         with open(os.path.join(self.dir, "log"), "w") as log:
-            self.process = subprocess.Popen([program, "-c", path, "-l", "127.0.0.1:0", "-s", self.socket, *options],
+            self.process = subprocess.Popen([self.program, "-c", path, "-l", "127.0.0.1:0", "-s", self.socket, *self.options],
                                             stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("fz-devportal: ready on "), (line, self.log())
@@ -197,11 +201,14 @@ class Portal:
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return json.loads(done.stdout) if done.stdout.strip() else done.stderr.strip()
 
-    def stop(self):
+    def end(self):
         self.process.terminate()
         status = self.process.wait(10)
         self.process.stdout.close()
         assert status == 0, (status, self.log())
+
+    def stop(self):
+        self.end()
         for name in os.listdir(self.dir):
             os.unlink(os.path.join(self.dir, name))
         os.rmdir(self.dir)
