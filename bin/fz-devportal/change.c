@@ -172,7 +172,9 @@ const char *change_device_update(struct portal *p, struct device *d, const json_
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)patch, key, value)
 	{
-		if (strstr(" ipv4 ipv6 hostname actor actor_email site ", key) == NULL)
+		char word[64];
+		snprintf(word, sizeof(word), " %s ", key);
+		if (strstr(" ipv4 ipv6 hostname actor actor_email site ", word) == NULL)
 			return "only ipv4, ipv6, hostname, actor, actor_email and site can be changed";
 	}
 	if (json_object_get(patch, "site") != NULL && site_find(&p->model, json_text(patch, "site")) == NULL)

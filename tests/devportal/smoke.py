@@ -9,7 +9,7 @@ from wsclient import Device, Portal, Refused, get, key
 PROGRAM = None
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 CONFIG = {
-    "settings": {"authorization_timeout_ms": 300, "relay_debounce_ms": 50, "search_domain": "corp.example",
+    "settings": {"relay_debounce_ms": 50, "search_domain": "corp.example",
                  "upstream_do53": ["192.0.2.53", "2001:db8::53"]},
     "sites": ["HQ", "Branch"],
     "devices": [
@@ -258,7 +258,7 @@ class Portals(unittest.TestCase):
             "expires_at": request["expires_at"]}])
 
     def portal_offline(self, name):
-        until = time.monotonic() + 3
+        until = time.monotonic() + 10
         while any(s["name"] == name and s["joined"] for s in self.portal.ctl("state")["sessions"]):
             self.assertLess(time.monotonic(), until)
 
@@ -266,9 +266,9 @@ class Portals(unittest.TestCase):
         client = self.client()
         lab = ids(client.init)["Lab"]
 
-        def fails(resource_id, reason, timeout=3):
+        def fails(resource_id, reason):
             client.send("request_authorization", {"resource_id": resource_id, "connected_gateway_ids": []})
-            self.assertEqual(client.wait("authorization_creation_failed", timeout),
+            self.assertEqual(client.wait("authorization_creation_failed"),
                              {"resource_id": resource_id, "reason": reason})
         fails("00000000-0000-4000-8000-000000000000", "not_found")
         fails(lab, "offline")
@@ -282,6 +282,7 @@ class Portals(unittest.TestCase):
         old.close()
         self.portal_offline("gw1")
         gateway = self.gateway()
+        self.portal.ctl("set", "authorization_timeout_ms=300")
         started = time.monotonic()
         client.send("request_authorization", {"resource_id": lab, "connected_gateway_ids": []})
         request = gateway.wait("create_authorization")
@@ -289,6 +290,7 @@ class Portals(unittest.TestCase):
         self.assertGreater(time.monotonic() - started, 0.25)
         self.assertEqual(gateway.ask("authorization_created", {"ref": request["ref"]}), ("ok", {}))
         client.silent()
+        self.portal.ctl("set", "authorization_timeout_ms=15000")
         self.portal.ctl("pause")
         client.send("request_authorization", {"resource_id": lab, "connected_gateway_ids": []})
         gateway.silent()
@@ -493,6 +495,11 @@ class Portals(unittest.TestCase):
         client = self.client()
         self.portal.ctl("drop", "cl1")
         self.assertIsNone(client.ended())
+        client = self.client()
+        self.portal.ctl("drop", "cl1", "reset=true")
+        with self.assertRaises(ConnectionResetError):
+            client.sock.recv(1)
+        self.portal_offline("cl1")
         self.assertIn("not online", self.portal.ctl("drop", "cl1", status=1))
         self.assertIn("did not come online", self.portal.ctl("wait", "cl1", "timeout=0.2", status=1))
         client = self.client()

@@ -114,7 +114,7 @@ class Device:
                 raise Closed("stream ended")
             self.buf += more
 
-    def receive(self, timeout=3):
+    def receive(self, timeout=10):
         """The next message as a dict."""
         until = time.monotonic() + timeout
         self._need(2, until)
@@ -136,7 +136,7 @@ class Device:
         assert opcode == 1, opcode
         return json.loads(data)
 
-    def wait(self, event, timeout=3):
+    def wait(self, event, timeout=10):
         """The payload of the next push, which must be this event."""
         message = self.receive(timeout)
         assert message["event"] == event, message
@@ -159,7 +159,7 @@ class Device:
             return
         raise AssertionError(f"unexpected {message}")
 
-    def ended(self, timeout=3):
+    def ended(self, timeout=10):
         """Reads to the end; the code of the close frame or None."""
         try:
             while True:
@@ -197,7 +197,7 @@ class Portal:
 
     def ctl(self, *words, status=0):
         done = subprocess.run([self.program, "ctl", "--socket", self.socket, "--json", *words], capture_output=True,
-                              text=True, timeout=20)
+                              text=True, timeout=30)
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return json.loads(done.stdout) if done.stdout.strip() else done.stderr.strip()
 
