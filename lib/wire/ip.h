@@ -84,7 +84,7 @@ struct ip_view {
 };
 
 /* A packet or super-packet as a TUN device gives it; its length must be that of the IP header, and the
- * offload facts must be sound: cut.h relies on it. ret is set only on IP_OK. */
+ * offload facts must be sound: cut.h relies on it. ret is of use only on IP_OK. */
 enum ip_reason ip_parse(const struct fz_pkt *pkt, struct ip_view *ret);
 /* An ordinary packet, as decryption gives it: bytes behind the length of the IP header are padding. The
  * packet is the first ret->len bytes. A keep-alive (no bytes) is IP_EMPTY. */
