@@ -77,6 +77,42 @@ START_TEST(mac1)
 }
 END_TEST
 
+/* Two datagrams that Firezone's own programs sent (tests/vectors/captures/iceless-relayed.json), and the
+ * public keys of those they were sent to. */
+static const struct {
+	const char *public_key, *msg;
+} recorded[] = {
+	{ "4e637ebaf5ec22fc6c0e930c258fc196263944e61565bea2fd5a9af61f65ea2a",
+	  "0100000001a2d95d4725b0c18f7fc649a66720f29bc982d08154d64bc3155c3921fbad49b76a024b0faee1df4dce7b6ab5"
+	  "09c2"
+	  "2d606734399cc0bd15f1ee11356603489745ee19f59e81ca84f192d8a2909ecbb7a87ff1f1dd57df220f32bb76744d1de2"
+	  "6578"
+	  "498beb9784454ab7b9065900d66d570854b4894b9ad3762afae4f78a94ee00000000000000000000000000000000" },
+	{ "d97c6aaaea1b90b8a9857997b87ac0a80befe194f75adc55359d039ad157041e",
+	  "0200000001a5a43601a2d95d2144159f0686c272332398236b300a26aaeb32aef1498541539abca51cf7137860676ed0e7"
+	  "f469"
+	  "9c039dd34d99e48a8c844a85ef6e7da5465190f5038f86cc3b00000000000000000000000000000000" },
+};
+
+START_TEST(recorded_mac1)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct unit_env u;
+		struct wg_guard guard;
+		struct fz_key key;
+		uint8_t msg[WG_INITIATION_LEN], reply[WG_COOKIE_REPLY_LEN];
+		size_t len = unit_hex(msg, sizeof(msg), recorded[i].msg);
+		unit_env_init(&u, 1);
+		unit_hex(key.b, sizeof(key.b), recorded[i].public_key);
+		ck_assert_int_eq(wg_guard_init(&guard, &u.env, &key, 0), 0);
+		ck_assert_int_eq(wg_guard_admit(&guard, msg, len, &home, 0, reply), 0);
+		ck_assert_uint_eq(fz_get_le32(msg + 4) & 0xff, 1); /* the first session of each */
+		msg[len - 17] ^= 1;
+		ck_assert_int_eq(wg_guard_admit(&guard, msg, len, &home, 0, reply), FZ_ERR_AUTH);
+	}
+}
+END_TEST
+
 START_TEST(allowance)
 {
 	struct world w;
@@ -196,7 +232,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("wg_cookie");
 
-	unit_case(s, "guard", mac1, allowance);
+	unit_case(s, "guard", mac1, recorded_mac1, allowance);
 	unit_case(s, "cookie", cookie, cookie_age, cookie_too_old, bad_replies);
 	return s;
 }
