@@ -729,8 +729,7 @@ START_TEST(changes_that_matter)
 		"ip -6 route del default",
 		"ip link set v1 down", /* the carrier of v0 */
 		"ip link set v1 up",
-		"ip addr flush dev v0; ip addr add 192.168.5.77/24 dev v0; ip route add default via "
-		"192.168.5.254",
+		"ip addr flush v0; ip addr add 192.168.5.7/24 dev v0; ip route add default via 192.168.5.254",
 	};
 	uint64_t first = 0;
 
