@@ -67,11 +67,10 @@ static json_t *counters_dump(const struct portal *p)
 
 static json_t *paused_dump(unsigned paused)
 {
-	static const char *const names[] = { "authorizations", "heartbeats", "joins", "candidates" };
 	json_t *list = json_array();
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		if (paused & 1u << i)
-			json_array_append_new(list, json_string(names[i]));
+			json_array_append_new(list, json_string(pause_names[i]));
 	}
 	return list;
 }
@@ -369,6 +368,7 @@ static const struct {
 	{ "events", run_events },
 	{ "expire-token", run_expire_token },
 	{ "fail-clear", run_fail_clear },
+	{ "fail-join", run_fail_join },
 	{ "fail-next", run_fail_next },
 	{ "flows", run_flows },
 	{ "init", run_init },

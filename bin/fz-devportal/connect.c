@@ -222,7 +222,7 @@ struct session *connect_check(struct portal *p, const struct connect_request *q,
 					 .body = xstrdup("Not Found") };
 		return NULL;
 	}
-	struct failure *f = failure_take(p, role);
+	struct failure *f = failure_take(p, role, false);
 	if (f != NULL) {
 		*ret = from_failure(f);
 		failure_done(p, f);

@@ -30,8 +30,9 @@ static const char help[] =
 	"[reset=true]\n"
 	"          init D | push D EVENT KEY=VALUE...|payload=JSON | push-raw D TEXT\n"
 	"          fail-next [status=503] [retry-after=S] [role=client] [count=1] [code=C] [detail=T]\n"
-	"                    [content-type=T] [body=T] [location=URL] | fail-clear\n"
-	"          pause [authorizations|heartbeats|joins|candidates|all]... | resume [...]\n"
+	"                    [content-type=T] [body=T] [location=URL]\n"
+	"          fail-join [reason=disabled] [role=client] [count=1] | fail-clear\n"
+	"          pause [authorizations|heartbeats|joins|candidates|connects|all]... | resume [...]\n"
 	"          stop\n"
 	"D, R, CLIENT, RESOURCE: a name or an id. Exit status: 0 done, 1 refused, 2 wrong usage, 5 no portal "
 	"there.\n";

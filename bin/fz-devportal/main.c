@@ -186,6 +186,7 @@ static int serve(struct portal *p, const struct config *c, const struct options 
 	if (status < 0) {
 		while (!admin_stop_asked() && lws_service(p->lws, 0) >= 0)
 			;
+		server_drain(p);
 		state_write(p);
 		unlink(socket_path);
 		status = admin_stop_asked() ? 0 : EXIT_RUNTIME;

@@ -22,11 +22,13 @@ void failure_free(void *failure)
 	free(f);
 }
 
-struct failure *failure_take(struct portal *p, enum role role)
+const char *const pause_names[5] = { "authorizations", "heartbeats", "joins", "candidates", "connects" };
+
+struct failure *failure_take(struct portal *p, enum role role, bool for_join)
 {
 	for (size_t i = 0; i < p->failures.len; i++) {
 		struct failure *f = p->failures.at[i];
-		if (f->for_all || f->role == role) {
+		if ((f->status == 0) == for_join && (f->for_all || f->role == role)) {
 			f->count--;
 			return f;
 		}

@@ -8,11 +8,21 @@
 #include "model.h"
 
 /* What `ctl pause` can stop answering. */
-enum pause { PAUSE_AUTHORIZATIONS = 1, PAUSE_HEARTBEATS = 2, PAUSE_JOINS = 4, PAUSE_CANDIDATES = 8 };
+enum pause {
+	PAUSE_AUTHORIZATIONS = 1,
+	PAUSE_HEARTBEATS = 2,
+	PAUSE_JOINS = 4,
+	PAUSE_CANDIDATES = 8,
+	PAUSE_CONNECTS = 16
+};
 
-/* An answer that the next connects get instead of a session: `ctl fail-next`. */
+/* The names of the bits above, lowest first. */
+extern const char *const pause_names[5];
+
+/* An answer that the next connects get instead of a session (`ctl fail-next`), or joins instead of `ok` (`ctl
+ * fail-join`). */
 struct failure {
-	int status, count;
+	int status, count; /* status 0: for joins, `code` is the reason */
 	bool for_all; /* any role */
 	enum role role;
 	char *code, *detail, *content_type, *body, *retry_after, *location;
@@ -26,6 +36,7 @@ struct portal {
 	struct vec events; /* of json_t: the last messages, oldest first */
 	struct vec flows; /* of json_t: stored flow-log records */
 	struct vec buckets; /* connect rate limit */
+	struct vec held; /* of int *, descriptors: connections that wait for `ctl resume connects` */
 	unsigned paused;
 	int64_t started_us;
 	char *state_path; /* rewritten on changes; NULL = not kept */
@@ -37,7 +48,8 @@ struct portal {
 	} counters;
 };
 
-struct failure *failure_take(struct portal *p, enum role role); /* owned by the portal until failure_done() */
+struct failure *failure_take(struct portal *p, enum role role,
+			     bool for_join); /* owned by the portal until failure_done() */
 void failure_done(struct portal *p, struct failure *f);
 void failure_free(void *failure);
 

@@ -158,6 +158,12 @@ static int on_channel(struct lws *wsi, enum lws_callback_reasons reason, void *u
 
 /* ---- listeners ---- */
 
+static void adopt(struct portal *p, int fd)
+{
+	if (lws_adopt_socket_vhost(p->vhost, fd) == NULL)
+		say(LEVEL_WARN, "a connection could not be adopted");
+}
+
 static int on_listener(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	if (reason != LWS_CALLBACK_RAW_RX_FILE)
@@ -168,9 +174,21 @@ static int on_listener(struct lws *wsi, enum lws_callback_reasons reason, void *
 		return 0;
 	/* A reply and the push behind it are two writes; the second must not wait for an acknowledgement. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (lws_adopt_socket_vhost(p->vhost, fd) == NULL)
-		say(LEVEL_WARN, "a connection could not be adopted");
+	if (p->paused & PAUSE_CONNECTS) {
+		int *held = xcalloc(1, sizeof(*held));
+		*held = fd;
+		vec_push(&p->held, held);
+	} else {
+		adopt(p, fd);
+	}
 	return 0;
+}
+
+void server_release(struct portal *p)
+{
+	for (size_t i = 0; i < p->held.len; i++)
+		adopt(p, *(int *)p->held.at[i]);
+	vec_clear(&p->held, free);
 }
 
 static const struct lws_protocols protocols[] = {
@@ -283,8 +301,30 @@ bool server_listen(struct portal *p, const char *address, char **ret_fault)
 	return true;
 }
 
+static void wake(lws_sorted_usec_list_t *timer)
+{
+}
+
+void server_drain(struct portal *p)
+{
+	for (size_t i = 0; i < p->sessions.len; i++) {
+		struct session *s = p->sessions.at[i];
+		if (s->established)
+			session_close(s, 1012);
+	}
+	for (int turns = 0; turns < 20 && p->sessions.len > 0; turns++) {
+		lws_sorted_usec_list_t tick = { 0 };
+		lws_sul_schedule(p->lws, 0, &tick, wake, 10 * LWS_US_PER_MS);
+		lws_service(p->lws, 0);
+		lws_sul_cancel(&tick);
+	}
+}
+
 void server_stop(struct portal *p)
 {
+	for (size_t i = 0; i < p->held.len; i++)
+		close(*(int *)p->held.at[i]);
+	vec_clear(&p->held, free);
 	if (p->lws != NULL)
 		lws_context_destroy(p->lws);
 	p->lws = NULL;

@@ -262,6 +262,12 @@ static void join(struct session *s, const char *topic, const json_t *payload, js
 		refuse(s, topic, ref, "unmatched topic");
 		return;
 	}
+	struct failure *f = failure_take(s->portal, s->role, true);
+	if (f != NULL) {
+		refuse(s, topic, ref, f->code);
+		failure_done(s->portal, f);
+		return;
+	}
 	if (s->role == ROLE_RELAY) {
 		const char *secret = json_text(payload, "stamp_secret");
 		if (secret == NULL) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a portal does at its worst, on demand: ends of all kinds, odd messages, refusals, silence. */
 #include "commands.h"
+#include "server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,22 @@ void run_fail_next(struct call *c)
 	vec_push(&c->p->failures, f);
 }
 
+/* fail-join reason=disabled role=client count=1 */
+void run_fail_join(struct call *c)
+{
+	const char *role = json_text(c->options, "role"), *reason = json_text(c->options, "reason");
+	struct failure *f = xcalloc(1, sizeof(*f));
+	f->for_all = role == NULL;
+	if (role != NULL && !role_parse(role, &f->role)) {
+		call_fail(c, "fail-join: role must be client, gateway or relay");
+		free(f);
+		return;
+	}
+	f->count = (int)json_int(c->options, "count", 1);
+	f->code = xstrdup(reason != NULL ? reason : "disabled");
+	vec_push(&c->p->failures, f);
+}
+
 void run_fail_clear(struct call *c)
 {
 	vec_clear(&c->p->failures, failure_free);
@@ -120,18 +137,17 @@ void run_fail_clear(struct call *c)
 
 static unsigned pause_mask(struct call *c)
 {
-	static const char *const names[] = { "authorizations", "heartbeats", "joins", "candidates" };
 	unsigned mask = 0;
 	for (size_t i = 0; i < json_array_size(c->args); i++) {
 		unsigned bit = 0;
-		for (unsigned n = 0; n < 4; n++) {
-			if (strcmp(call_arg(c, i), names[n]) == 0)
+		for (unsigned n = 0; n < 5; n++) {
+			if (strcmp(call_arg(c, i), pause_names[n]) == 0)
 				bit = 1u << n;
 		}
 		if (strcmp(call_arg(c, i), "all") == 0)
-			bit = 15;
+			bit = 31;
 		if (bit == 0)
-			call_fail(c, "what: authorizations, heartbeats, joins, candidates or all");
+			call_fail(c, "what: authorizations, heartbeats, joins, candidates, connects or all");
 		mask |= bit;
 	}
 	return mask;
@@ -147,4 +163,6 @@ void run_resume(struct call *c)
 {
 	unsigned mask = pause_mask(c);
 	c->p->paused &= mask != 0 ? ~mask : 0;
+	if ((c->p->paused & PAUSE_CONNECTS) == 0)
+		server_release(c->p);
 }

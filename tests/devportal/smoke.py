@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fz-devportal end to end: every dialogue of a client, a gateway and a relay, and every knob of `ctl`.
 Usage: smoke.py PROGRAM [TEST...]"""
-import base64, hashlib, hmac, json, os, re, subprocess, sys, tempfile, time, unittest
+import base64, hashlib, hmac, json, os, re, socket, subprocess, sys, tempfile, time, unittest
 
 from wsclient import Device, Portal, Refused, get, key
 
@@ -163,6 +163,24 @@ class Portals(unittest.TestCase):
             self.client()
         self.assertEqual((caught.exception.status, caught.exception.headers["content-type"]), (401, "text/plain"))
         self.client()
+
+    def test_fail_join(self):
+        self.portal.ctl("fail-join", "reason=disabled", "role=client")
+        client = self.client(join=False)
+        self.assertEqual(client.ask("phx_join", None), ("error", {"reason": "disabled"}))
+        self.assertEqual(client.ask("phx_join", None), ("ok", {}))
+
+    def test_connects_can_hang(self):
+        self.portal.ctl("pause", "connects")
+        waiting = socket.create_connection(("127.0.0.1", self.portal.port))
+        waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting.settimeout(0.2)
+        with self.assertRaises(TimeoutError):
+            waiting.recv(1)
+        self.portal.ctl("resume", "connects")
+        waiting.settimeout(10)
+        self.assertTrue(waiting.recv(100).startswith(b"HTTP/1.1 200"))
+        waiting.close()
 
     def test_rate_limit(self):
         self.portal.ctl("set", "rate_limit=true")
@@ -558,6 +576,7 @@ class Programs(unittest.TestCase):
             portal.ctl("set", "search_domain=kept.example")
             before = portal.ctl("state")
             portal.end()
+            self.assertEqual(client.ended(), 1012)
             gateway.close()
             client.close()
             portal.start()
