@@ -82,6 +82,7 @@ void turn_start_over(struct turn_alloc *a)
 	a->rtt_us = 0;
 	a->ask = ASK_BOTH_AND_DRAFT;
 	a->mismatches = 0;
+	a->not_ours = false;
 	a->has_refused_event = false;
 	for (unsigned i = 0; i < SIDES; i++) {
 		struct turn_side *s = &a->side[i];
@@ -164,6 +165,7 @@ void turn_allocated(struct turn_alloc *a, uint32_t lifetime_s)
 {
 	a->state = TURN_READY;
 	a->mismatches = 0;
+	a->not_ours = false;
 	a->retry_wait_us = 0;
 	a->retry_us = FZ_NEVER_US;
 	a->stats.allocations++;
@@ -416,6 +418,7 @@ static void ask_again_in_time(struct turn_alloc *a)
 			turn_auth_forget(&a->auth);
 			a->ask = ASK_BOTH_AND_DRAFT;
 			a->mismatches = 0;
+			a->not_ours = false;
 		}
 		turn_use_side(a, a->active);
 	} else if (a->refresh_us <= a->now_us || a->doubt_us <= a->now_us) {

@@ -59,6 +59,7 @@ struct turn_alloc {
 	uint8_t ctl_challenges;
 	uint8_t ask; /* enum turn_ask */
 	uint8_t mismatches, redirects;
+	bool not_ours; /* the 5-tuple has an allocation under other credentials */
 	uint16_t refused_code; /* why suspended */
 
 	struct fz_addr relayed[SIDES], told_relayed[SIDES];

@@ -138,7 +138,7 @@ static void handle_taken(struct turn_alloc *a, uint16_t code)
 
 	turn_stop_control(a);
 	if (times > TURN_MISMATCHES_MAX)
-		turn_suspend(a, code);
+		turn_suspend(a, a->not_ours ? TURN_CODE_WRONG_CREDENTIALS : code);
 	else if (times == 1)
 		turn_start_control(a, CTL_RELEASE, &turn_schedule);
 	else
@@ -246,10 +246,15 @@ static void handle_released(struct turn_alloc *a, const struct stun_msg *m)
 	turn_stop_control(a);
 	if (a->state == TURN_CLOSING)
 		return;
-	if (is_gone)
+	if (is_gone) {
 		turn_start_control(a, CTL_ALLOCATE, &turn_schedule);
-	else
-		turn_suspend(a, m->error_code); /* 441: it belongs to somebody with other credentials */
+	} else if (m->error_code == TURN_CODE_WRONG_CREDENTIALS) {
+		/* It belongs to somebody with other credentials, who may just have given it back. */
+		a->not_ours = true;
+		a->retry_us = a->now_us + TURN_SETTLE_US;
+	} else {
+		turn_suspend(a, m->error_code);
+	}
 }
 
 /* ---- the request of which there is one ---- */
@@ -281,12 +286,14 @@ static void repeat_control(struct turn_alloc *a)
 	turn_start_control(a, a->ctl, a->ctl_txn.schedule);
 }
 
-/* May this unsigned answer to a signed request be looked at? Some servers find the 5-tuple taken before they
- * look at credentials. Nothing can be lost by it: there is no allocation yet. */
+/* May this unsigned answer to a signed request be looked at? Some servers find the 5-tuple taken, or owned by
+ * another user, before they have a key. Nothing can be lost by it: there is no allocation yet. */
 static bool is_tolerable(const struct turn_alloc *a, const struct stun_msg *m)
 {
-	return a->ctl == CTL_ALLOCATE && m->cls == STUN_ERROR &&
-	       m->error_code == TURN_CODE_ALLOCATION_MISMATCH;
+	if (a->state == TURN_READY || m->cls != STUN_ERROR)
+		return false;
+	return (a->ctl == CTL_ALLOCATE && m->error_code == TURN_CODE_ALLOCATION_MISMATCH) ||
+	       (a->ctl == CTL_RELEASE && m->error_code == TURN_CODE_WRONG_CREDENTIALS);
 }
 
 static int handle_control(struct turn_alloc *a, const struct stun_msg *m)

@@ -115,7 +115,7 @@ static int refresh(struct call *c)
 	if (should_fail(f, f->fail_refresh))
 		return error(c, f->fail_refresh, true);
 	if (f->wrong_owner)
-		return error(c, 441, true);
+		return error(c, 441, !f->mismatch_first);
 	if (!f->allocated)
 		return error(c, 437, true);
 	f->allocated = lifetime != 0;
