@@ -151,12 +151,13 @@ static int start(struct portal *p, const struct config *c, const struct options 
 	if (fd < 0 || !server_watch(p, fd, "admin-listener", NULL))
 		return report(EXIT_LISTEN, fault != NULL ? fault : xstrdup("cannot watch the admin socket"));
 	const struct vec *listen = o->listen.len > 0 ? &o->listen : &c->listen;
-	for (size_t i = 0; i < listen->len; i++) {
-		if (!server_listen(p, listen->at[i], &fault))
-			return report(EXIT_LISTEN, fault);
-	}
-	if (listen->len == 0 && !server_listen(p, "127.0.0.1:8081", &fault))
+	bool fine = listen->len > 0 || server_listen(p, "127.0.0.1:8081", &fault);
+	for (size_t i = 0; fine && i < listen->len; i++)
+		fine = server_listen(p, listen->at[i], &fault);
+	if (!fine) {
+		unlink(socket_path);
 		return report(EXIT_LISTEN, fault);
+	}
 	return -1;
 }
 

@@ -610,6 +610,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.run_program("ctl")[0], 2)
         self.assertEqual(self.run_program("ctl", "--socket", "/nonexistent/x", "state")[0], 5)
         self.assertEqual(self.run_program("-l", "nonsense", "-s", "/tmp/fz-devportal-test-options")[0], 4)
+        self.assertFalse(os.path.exists("/tmp/fz-devportal-test-options"))
 
     def test_faults(self):
         for config, want in (
