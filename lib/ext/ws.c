@@ -123,7 +123,7 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
 	if (!close && arg->opcode != WSLAY_TEXT_FRAME && arg->opcode != WSLAY_BINARY_FRAME)
 		return;
 	uint16_t code = close && len < 2 ? 1005 : arg->status_code;
-	if (close) { /* wslay strips nothing: the first two bytes are the code */
+	if (close && len > 0) { /* wslay strips nothing: the first two bytes are the code */
 		size_t skip = len < 2 ? len : 2;
 		data += skip;
 		len -= skip;
