@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -386,6 +387,54 @@ START_TEST(devices_that_do_not_fit)
 	o.name = "";
 	ck_assert_int_eq(p.ops->tun_open(p.ctx, &o), FZ_ERR_INVAL);
 	expect_as_before();
+}
+END_TEST
+
+START_TEST(missing_node)
+{
+	struct fz_platform_linux_opts o = { .size = sizeof(o), .no_create_node = true };
+
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("tmpfs", "/dev/net", "tmpfs", 0, NULL), 0);
+	ck_assert_int_eq(fz_platform_linux_new(&env.env, &o, &p), 0);
+	ck_assert_int_eq(open_tun(0), FZ_ERR_NOT_FOUND);
+	fz_platform_free(&p);
+	make(false);
+	int err = open_tun(0); /* made where the kernel lets us: not in a user namespace */
+	ck_assert(err == 0 || err == FZ_ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(no_privileges)
+{
+	struct fz_udp_batch b = { .data = buf,
+				  .len = 10,
+				  .seg_len = 10,
+				  .remote = { .ip = ip("192.168.5.1") } },
+			    got;
+
+	make(false);
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		return; /* a user namespace has nobody else */
+	ck_assert_int_eq(open_tun(0), FZ_ERR_PERM);
+	ck_assert_int_eq(p.ops->udp_open(p.ctx, 0),
+			 0); /* without a mark: there is no tunnel that it would loop into */
+	b.remote.port = p.ops->udp_port(p.ctx, FZ_FAMILY_INET);
+	ck_assert_int_eq(p.ops->udp_send(p.ctx, &b), 0);
+	ck_assert_int_eq(p.ops->udp_recv(p.ctx, &got, 1), 1);
+}
+END_TEST
+
+START_TEST(privileges_dropped_later)
+{
+	make(false);
+	ck_assert_int_eq(open_tun(0), 0);
+	ck_assert_int_eq(apply(all), 0);
+	ck_assert_int_eq(p.ops->udp_open(p.ctx, 0), 0);
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		return;
+	ck_assert_int_eq(p.ops->udp_open(p.ctx, 0), FZ_ERR_PERM); /* unmarked it would loop */
 }
 END_TEST
 
@@ -839,6 +888,9 @@ Suite *unit_suite(void)
 				       adopted_device,
 				       adopted_plain_device,
 				       devices_that_do_not_fit,
+				       missing_node,
+				       no_privileges,
+				       privileges_dropped_later,
 				       tcp_super_packet,
 				       refused_super_packets_end_the_offload,
 				       segmentation_is_given_up,

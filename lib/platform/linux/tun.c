@@ -191,7 +191,8 @@ static int write_failed(struct lx *lx, const struct fz_pkt *pkt)
 	switch (errno) {
 	case EAGAIN:
 		if (!lx->tun.wants_out)
-			lx_loop_want_out(lx, lx->tun.fd, LX_TAG_TUN, lx->tun.wants_out = true);
+			lx_loop_want_out(lx, lx->tun.fd, LX_TAG_TUN, true);
+		lx->tun.wants_out = true;
 		return FZ_ERR_AGAIN;
 	case EBADFD:
 		lx_tun_mark_lost(lx);
