@@ -286,6 +286,18 @@ static void relay_add(struct call *c)
 	c->result = json_string(r->id);
 }
 
+/* What a relay that joined says of itself stands; whom to tell of it is ours to choose. */
+static void relay_set_devices(struct call *c, struct relay *r)
+{
+	json_t *devices = json_object_get(c->options, "devices");
+	if (!json_is_array(devices) || json_object_size(c->options) != 1) {
+		call_fail(c, "this relay has joined by itself: only `devices` can be changed");
+		return;
+	}
+	json_decref(r->devices);
+	r->devices = json_deep_copy(devices);
+}
+
 static void relay_update(struct call *c, struct relay *r)
 {
 	json_t *all = config_dump(&c->p->model), *spec = NULL, *entry;
@@ -296,7 +308,7 @@ static void relay_update(struct call *c, struct relay *r)
 			spec = entry;
 	}
 	if (spec == NULL) {
-		call_fail(c, "this relay has joined by itself");
+		relay_set_devices(c, r);
 	} else {
 		json_object_update(spec, (json_t *)(uintptr_t)c->options);
 		const char *fault;

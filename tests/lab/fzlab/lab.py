@@ -126,8 +126,9 @@ class Lab:
         if self.options.relay == "none":
             return []
         if self.options.relay == "mixed":
-            ours = [name for name in ("client", "client2", "gateway") if getattr(self.options, name) == "ours"]
-            return [("relay-1", "coturn", ours), ("relay-2", "theirs", None)]
+            users = {whose: [name for name in ("client", "client2", "gateway") if getattr(self.options, name) == whose]
+                     for whose in ("ours", "theirs")}
+            return [("relay-1", "coturn", users["ours"]), ("relay-2", "theirs", users["theirs"])]
         return [(name, self.options.relay, None) for name in ("relay-1", "relay-2")[:self.options.relays]]
 
     # --- processes ---

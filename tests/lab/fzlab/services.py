@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 
 from . import net
 from .sandbox import LabError
@@ -151,8 +152,25 @@ def portal_url(lab, whose="ours"):
 # --- relays ---------------------------------------------------------------------------------------------------------
 
 def relays(lab):
-    for name, kind, _ in lab.relay_plan():
+    for name, kind, users in lab.relay_plan():
         start_relay(lab, name, kind)
+        if kind == "theirs":
+            wait_for_relay(lab, name, users)
+
+
+def wait_for_relay(lab, name, users):
+    """Waits until an upstream relay has joined the portal; then only the named devices are told of it."""
+    give_up = time.monotonic() + 10
+    while True:
+        state = json.loads(portal_ctl(lab, "state", "--json").stdout)
+        known = [each for each in state["relays"] if f"{net.public4(name)}:3478" in each["addrs"]]
+        if known and known[0]["joined"]:
+            break
+        if time.monotonic() > give_up:
+            raise LabError(f"{name} did not join the portal; read {lab.processes[name + '/relay'].log}")
+        time.sleep(0.1)
+    if users is not None:
+        portal_ctl(lab, "relays", "update", known[0]["id"], "devices=" + json.dumps(users))
 
 
 def start_relay(lab, name, kind):
