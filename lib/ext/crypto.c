@@ -89,18 +89,22 @@ void crypto_aead_clear(struct crypto_aead *a)
 	a->ctx = NULL;
 }
 
+/* The tag travels in parameters of our own: the older control calls do the same with more steps in between.
+ */
 static int seal(EVP_CIPHER_CTX *ctx, const uint8_t nonce[NONCE_LEN], const void *ad, size_t ad_len,
 		const uint8_t *plain, size_t len, uint8_t *dst)
 {
+	OSSL_PARAM tag[2];
 	int n;
 
 	if (len > INT_MAX || ad_len > INT_MAX)
 		return FZ_ERR_INVAL;
+	tag[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, dst + len, CRYPTO_TAG_LEN);
+	tag[1] = OSSL_PARAM_construct_end();
 	if (EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) != 1 ||
 	    (ad_len && EVP_EncryptUpdate(ctx, NULL, &n, ad, (int)ad_len) != 1) ||
 	    (len && EVP_EncryptUpdate(ctx, dst, &n, plain, (int)len) != 1) ||
-	    EVP_EncryptFinal_ex(ctx, dst + len, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_TAG_LEN, dst + len) != 1)
+	    EVP_EncryptFinal_ex(ctx, dst + len, &n) != 1 || EVP_CIPHER_CTX_get_params(ctx, tag) != 1)
 		return FZ_ERR_CRYPTO;
 	return 0;
 }
@@ -108,16 +112,18 @@ static int seal(EVP_CIPHER_CTX *ctx, const uint8_t nonce[NONCE_LEN], const void 
 static int open_sealed(EVP_CIPHER_CTX *ctx, const uint8_t nonce[NONCE_LEN], const void *ad, size_t ad_len,
 		       const uint8_t *sealed, size_t len, uint8_t *dst)
 {
-	uint8_t tag[CRYPTO_TAG_LEN];
+	uint8_t want[CRYPTO_TAG_LEN]; /* a copy: parameters are not const, and dst may be sealed */
 	uint8_t nothing[1]; /* the library insists on a place for the final bytes; there are none */
+	OSSL_PARAM tag[2];
 	int n;
 
 	if (len < CRYPTO_TAG_LEN || len > INT_MAX || ad_len > INT_MAX)
 		return FZ_ERR_INVAL;
 	len -= CRYPTO_TAG_LEN;
-	memcpy(tag, sealed + len, sizeof(tag)); /* the control call takes a non-const pointer */
-	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, NULL) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, CRYPTO_TAG_LEN, tag) != 1 ||
+	memcpy(want, sealed + len, sizeof(want));
+	tag[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, want, sizeof(want));
+	tag[1] = OSSL_PARAM_construct_end();
+	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, tag) != 1 ||
 	    (ad_len && EVP_DecryptUpdate(ctx, NULL, &n, ad, (int)ad_len) != 1) ||
 	    (len && EVP_DecryptUpdate(ctx, dst, &n, sealed, (int)len) != 1))
 		return FZ_ERR_CRYPTO;
