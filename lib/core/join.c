@@ -41,6 +41,7 @@ struct item {
 	uint32_t off, first_len; /* headers and payload up to the first chunk */
 	uint32_t len; /* all of it */
 	uint32_t next_seq; /* TCP */
+	uint32_t tag; /* whose packets these are */
 	uint16_t l3_len, hdr_len;
 	uint16_t gso_size, segs;
 	uint16_t chunk_first, chunk_last;
@@ -55,6 +56,7 @@ struct join {
 	uint16_t items_len, chunks_len, next; /* next: the item that join_next() gives */
 	uint16_t last; /* item that the last packet went to, NONE = no item yet */
 	bool in_run; /* the next packet probably belongs to `last` */
+	uint32_t tag; /* of the packet being committed */
 	/* The reservation: res_len 0 = none. */
 	uint32_t res_off, res_len;
 	uint32_t saved_len; /* bytes before tail that it covers */
@@ -156,9 +158,10 @@ static bool can_join(const struct join *j, const uint8_t *p, const struct ip_vie
 	return !(j->flags & JOIN_VERIFY) || csum_ok(p, v);
 }
 
-static bool same_flow(const struct item *it, const uint8_t *have, const uint8_t *p, const struct ip_view *v)
+static bool same_flow(const struct join *j, const struct item *it, const uint8_t *have, const uint8_t *p,
+		      const struct ip_view *v)
 {
-	if (it->version != v->version || it->kind != v->kind)
+	if (it->tag != j->tag || it->version != v->version || it->kind != v->kind)
 		return false;
 	if (memcmp(have + it->l3_len, p + v->l3_len, 4) != 0)
 		return false;
@@ -244,7 +247,7 @@ static bool commit_in_place(struct join *j, const struct ip_view *v)
 	memcpy(hdr, place, v->hdr_len);
 	memcpy(place, j->saved, j->saved_len);
 	const uint8_t *have = j->arena + it->off;
-	if (same_flow(it, have, hdr, v) && continues(it, have, hdr, v)) {
+	if (same_flow(j, it, have, hdr, v) && continues(it, have, hdr, v)) {
 		attach(j, it, v->len - v->hdr_len); /* cannot fail: it ends at the tail */
 		grow(j, it, hdr, v);
 		return true;
@@ -290,6 +293,7 @@ static void begin(struct join *j, const uint8_t *p, const struct ip_view *v, boo
 	j->items[id] = (struct item){ .off = off,
 				      .first_len = v->len,
 				      .len = v->len,
+				      .tag = j->tag,
 				      .next_seq = v->tcp_seq + (v->len - v->hdr_len),
 				      .l3_len = v->l3_len,
 				      .hdr_len = v->hdr_len,
@@ -304,8 +308,9 @@ static void begin(struct join *j, const uint8_t *p, const struct ip_view *v, boo
 	j->last = id;
 }
 
-void join_commit(struct join *j, const struct ip_view *v)
+void join_commit(struct join *j, const struct ip_view *v, uint32_t tag)
 {
+	j->tag = tag;
 	j->stats.packets++;
 	j->res_len = v->len;
 	if (j->saved_len > 0 && commit_in_place(j, v)) {
@@ -324,7 +329,7 @@ void join_commit(struct join *j, const struct ip_view *v)
 	if (can_grow && it != NULL) {
 		const uint8_t *have = j->arena + it->off;
 		uint32_t payload = v->len - v->hdr_len;
-		if (same_flow(it, have, p, v) && continues(it, have, p, v) && attach(j, it, payload)) {
+		if (same_flow(j, it, have, p, v) && continues(it, have, p, v) && attach(j, it, payload)) {
 			uint8_t hdr[HDR_MAX];
 			memcpy(hdr, p, v->hdr_len);
 			memmove(j->arena + j->tail, p + v->hdr_len, payload);
@@ -376,7 +381,7 @@ static void finish_super(struct fz_pkt *pkt, const struct item *it)
 	fz_put_be16(l4 + pkt->csum_offset, csum_fold(csum_pseudo(p, &v, l4_len)));
 }
 
-bool join_next(struct join *j, struct fz_pkt *ret)
+bool join_next(struct join *j, struct fz_pkt *ret, uint32_t *ret_tag)
 {
 	join_cancel(j);
 	if (j->next == j->items_len)
@@ -385,6 +390,7 @@ bool join_next(struct join *j, struct fz_pkt *ret)
 	struct item *it = &j->items[j->next++];
 	it->open = false;
 	j->in_run = false;
+	*ret_tag = it->tag;
 	*ret = ip_pkt(it->chunk_first == NONE ? j->arena + it->off : collect(j, it), it->len);
 	if (it->segs > 1)
 		finish_super(ret, it);

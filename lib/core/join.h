@@ -6,8 +6,8 @@
  *           p = join_reserve(j, plain_len);     NULL: drain with join_next(), join_reset(), try again
  *           decrypt to p; on failure join_cancel(j), next
  *           ip_parse_plain(p, plain_len, &v), source checks, ip_ecn_merge(); on refusal join_cancel(j), next
- *           join_commit(j, &v);
- *   while (join_next(j, &pkt))
+ *           join_commit(j, &v, tag);
+ *   while (join_next(j, &pkt, &tag))
  *           NAT, write pkt
  *   join_reset(j);
  *
@@ -38,15 +38,15 @@ void join_set_flags(struct join *j, unsigned flags);
  * commit replaces the first. */
 uint8_t *join_reserve(struct join *j, size_t len);
 /* The packet at the reserved place is good: @view of it, by ip_parse_plain(). The reservation ends; the bytes
- * may move. */
-void join_commit(struct join *j, const struct ip_view *view);
+ * may move. @tag tells whose it is: packets of different tags are never joined. */
+void join_commit(struct join *j, const struct ip_view *view, uint32_t tag);
 /* Nothing of use was written. */
 void join_cancel(struct join *j);
 
 /* The next finished packet, in the order in which they began. Its bytes and the headroom in front belong to
  * the caller until the next join_next() or join_reset(). False = no more; then join_reset() makes room again.
  */
-bool join_next(struct join *j, struct fz_pkt *ret);
+bool join_next(struct join *j, struct fz_pkt *ret, uint32_t *ret_tag);
 void join_reset(struct join *j);
 
 /* Counters since join_new(). */

@@ -117,9 +117,9 @@ static void join_packets(void *ctx)
 		memcpy(p, plain[i], FZ_TUNNEL_MTU); /* the place of decryption */
 		if (ip_parse_plain(p, FZ_TUNNEL_MTU, &v) != IP_OK)
 			abort();
-		join_commit(j, &v);
+		join_commit(j, &v, 0);
 	}
-	while (join_next(j, &pkt))
+	while (join_next(j, &pkt, &(uint32_t){ 0 }))
 		sink += pkt.gso_size;
 	join_reset(j);
 }

@@ -36,7 +36,7 @@ static void drain(struct join *j, struct total *out)
 	const uint8_t *seg;
 	size_t len;
 
-	while (join_next(j, &pkt)) {
+	while (join_next(j, &pkt, &(uint32_t){ 0 })) {
 		must(ip_parse(&pkt, &v) == IP_OK);
 		memset(pkt.data - FZ_PKT_HEADROOM, 0, FZ_PKT_HEADROOM);
 		cut_init(&c, &pkt, &v);
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				join_cancel(j);
 			} else {
 				add(&in, p + v.hdr_len, v.len - v.hdr_len);
-				join_commit(j, &v);
+				join_commit(j, &v, 0);
 			}
 		}
 		if (what % 16 == 8)

@@ -32,7 +32,7 @@ static void feed(struct join *j, const uint8_t *pkt, size_t len)
 	memset(p, 0xcc, padded);
 	memcpy(p, pkt, len);
 	ck_assert_int_eq(ip_parse_plain(p, padded, &v), IP_OK);
-	join_commit(j, &v);
+	join_commit(j, &v, 0);
 }
 
 static void feed_mk(struct join *j, const struct mk *m)
@@ -72,7 +72,7 @@ static void run_steps(const char *why, unsigned flags, int proto, int v6, const 
 		feed_mk(j, &m);
 		seq[f] += (uint32_t)steps[i].payload;
 	}
-	while (join_next(j, &pkt)) {
+	while (join_next(j, &pkt, &(uint32_t){ 0 })) {
 		struct ip_view v;
 		size_t at = strlen(got);
 		ck_assert_int_eq(ip_parse(&pkt, &v), IP_OK);
@@ -164,7 +164,7 @@ START_TEST(test_fields)
 			b.payload = b.seq = 300;
 			feed_mk(j, &a);
 			feed_mk(j, &b);
-			ck_assert(join_next(j, &pkt));
+			ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 			ck_assert_msg((pkt.gso != 0) == cases[i].joined, "%s", cases[i].why);
 			join_free(j);
 		}
@@ -174,7 +174,7 @@ START_TEST(test_fields)
 	struct join *j = make(&u, BOTH);
 	for (uint32_t i = 0; i < 2; i++)
 		feed_mk(j, &(struct mk){ .ip_opt_len = 4, .payload = 100, .seq = i * 100 });
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.gso, 0);
 	join_reset(j);
 	for (int i = 0; i < 2; i++) {
@@ -186,7 +186,7 @@ START_TEST(test_fields)
 		buf[6] = 0;
 		feed(j, buf, len);
 	}
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.gso, 0);
 	join_free(j);
 }
@@ -211,14 +211,14 @@ START_TEST(test_details)
 		mk_be16(buf + 36, mk_l4_csum(buf, len, 20, 6));
 		feed(j, buf, len);
 	}
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, 3040);
 	ck_assert_uint_eq(fz_get_be16(pkt.data + 34), 102);
 	ck_assert_uint_eq(pkt.data[33], 0x18);
 	ck_assert_uint_eq(pkt.needs_csum, 1);
 	ck_assert_uint_eq(pkt.csum_start, 20);
 	ck_assert_uint_eq(pkt.csum_offset, 16);
-	ck_assert(!join_next(j, &pkt));
+	ck_assert(!join_next(j, &pkt, &(uint32_t){ 0 }));
 
 	join_reset(j);
 	m.flags = 0;
@@ -229,7 +229,7 @@ START_TEST(test_details)
 		feed(j, buf, len);
 	}
 	for (int i = 0; i < 3; i++) {
-		ck_assert(join_next(j, &pkt));
+		ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 		ck_assert_uint_eq(pkt.gso, 0);
 	}
 	join_free(j);
@@ -247,7 +247,7 @@ START_TEST(test_seed)
 		struct mk m = { .payload = 1228, .opt_len = 12, .seq = i * 1228, .id = 0x1234 };
 		feed_mk(j, &m);
 	}
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	/* 100.64.0.1 to 10.20.0.100, TCP header of 32 bytes, 2,456 of payload. */
 	unit_assert_hex(pkt.data, 20, "4500 09cc 1234 4000 4006 b03f 6440 0001 0a14 0064");
 	ck_assert_uint_eq(fz_get_be16(pkt.data + 36), 0x7877);
@@ -256,7 +256,7 @@ START_TEST(test_seed)
 		struct mk m = { .proto = 17, .payload = 1252 };
 		feed_mk(j, &m);
 	}
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(fz_get_be16(pkt.data + 26), 0x789a);
 	ck_assert_uint_eq(fz_get_be16(pkt.data + 24), 2512);
 	join_free(j);
@@ -276,20 +276,20 @@ START_TEST(test_limits)
 		m.seq = i * 1240;
 		feed_mk(j, &m);
 	}
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, 40 + 52 * 1240);
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, 40 + 2 * 1240);
-	ck_assert(!join_next(j, &pkt));
+	ck_assert(!join_next(j, &pkt, &(uint32_t){ 0 }));
 
 	/* 64 UDP segments. */
 	join_reset(j);
 	m = (struct mk){ .proto = 17, .payload = 8 };
 	for (int i = 0; i < 65; i++)
 		feed_mk(j, &m);
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, 28 + 64 * 8);
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, 28 + 8);
 
 	/* Full: as many as fit, then room again. */
@@ -302,10 +302,10 @@ START_TEST(test_limits)
 		feed_mk(j, &m);
 	ck_assert_int_ge(n, 90); /* more than one batch of 64 KiB brings */
 	for (int i = 0; i < n; i++) {
-		ck_assert(join_next(j, &pkt));
+		ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 		ck_assert_uint_eq(pkt.len, FZ_TUNNEL_MTU);
 	}
-	ck_assert(!join_next(j, &pkt));
+	ck_assert(!join_next(j, &pkt, &(uint32_t){ 0 }));
 	join_reset(j);
 	ck_assert_ptr_nonnull(join_reserve(j, FZ_TUNNEL_MTU));
 	m.payload = 0;
@@ -340,7 +340,7 @@ START_TEST(test_cancel)
 		feed(j, buf, len);
 	}
 	memset(join_reserve(j, 1280), 0xdd, 1280);
-	ck_assert(join_next(j, &pkt));
+	ck_assert(join_next(j, &pkt, &(uint32_t){ 0 }));
 	ck_assert_uint_eq(pkt.len, at);
 	ck_assert_mem_eq(pkt.data + 40, want + 40, at - 40);
 	join_free(j);
@@ -425,12 +425,12 @@ static void run_twin(uint64_t seed, unsigned flags)
 				continue;
 			}
 			ck_assert_int_eq(ip_parse_plain(p, len, &v), IP_OK);
-			join_commit(j, &v);
+			join_commit(j, &v, 0);
 			normalise(buf, &v);
 			record(&in[v.kind == IP_UDP][f], buf, len);
 		}
 		struct fz_pkt pkt;
-		while (join_next(j, &pkt)) {
+		while (join_next(j, &pkt, &(uint32_t){ 0 })) {
 			struct ip_view v, w;
 			struct cut c;
 			const uint8_t *seg;
@@ -494,7 +494,7 @@ START_TEST(test_no_allocation)
 	for (int round = 0; round < 50; round++) {
 		for (unsigned i = 0; i < 60; i++)
 			feed_mk(j, &(struct mk){ .payload = 1000, .flow = i % 3, .seq = i / 3 * 1000 });
-		while (join_next(j, &pkt))
+		while (join_next(j, &pkt, &(uint32_t){ 0 }))
 			;
 		join_reset(j);
 	}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file fzconn.h
+ *  Everything in one include. */
+#ifndef FZCONN_FZCONN_H
+#define FZCONN_FZCONN_H
+
+#include "addr.h"
+#include "client.h"
+#include "env.h"
+#include "error.h"
+#include "event.h"
+#include "gateway.h"
+#include "packet.h"
+#include "platform.h"
+#include "run.h"
+#include "tunnel.h"
+#include "types.h"
+#include "version.h"
+
+#endif

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/client.h"
+
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "core/cut.h"
+#include "core/ranges.h"
+#include "wire/icmp.h"
+
+/* Requests for the same resource are at least this far apart, however much traffic waits. */
+#define ASK_GAP_US FZ_SEC(2)
+
+/* A gateway that serves at least one resource of ours. */
+struct gateway_peer {
+	struct gateway_peer *next;
+	struct fz_uuid id;
+	struct fz_ip ipv4, ipv6;
+	uint32_t ref;
+	bool up;
+	struct route_table *sources; /* networks that it may send from */
+	struct pending waiting; /* packets until it is up */
+};
+
+struct client {
+	const struct fz_env *env;
+	struct endpoint *endpoint;
+	struct resources resources;
+	struct filter *any;
+	struct fz_ip ipv4, ipv6;
+	struct gateway_peer *gateways;
+	struct fz_uuid known[CLIENT_KNOWN_GATEWAYS_MAX];
+	size_t known_len;
+	bool routes_changed;
+};
+
+/* ---- gateways ---- */
+
+static struct gateway_peer *gateway_by_ref(const struct client *c, uint32_t ref)
+{
+	struct gateway_peer *g = c->gateways;
+
+	while (g && g->ref != ref)
+		g = g->next;
+	return g;
+}
+
+static struct gateway_peer *gateway_by_id(const struct client *c, const struct fz_uuid *id)
+{
+	struct gateway_peer *g = c->gateways;
+
+	while (g && !fz_uuid_equal(&g->id, id))
+		g = g->next;
+	return g;
+}
+
+static void gateway_free(struct client *c, struct gateway_peer *g)
+{
+	route_table_free(g->sources);
+	pending_clear(&g->waiting);
+	fz_free(c->env, g);
+}
+
+/* Forget a gateway whose connection is gone: its resources need access anew. */
+static void gateway_lost(struct client *c, struct gateway_peer *g)
+{
+	struct gateway_peer **at = &c->gateways;
+
+	for (size_t i = 0; i < c->resources.len; i++)
+		if (c->resources.v[i]->gateway == g)
+			c->resources.v[i]->gateway = NULL;
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	gateway_free(c, g);
+}
+
+static void remember_gateway(struct client *c, const struct fz_uuid *id)
+{
+	for (size_t i = 0; i < c->known_len; i++)
+		if (fz_uuid_equal(&c->known[i], id))
+			return;
+	if (c->known_len == CLIENT_KNOWN_GATEWAYS_MAX)
+		memmove(&c->known[0], &c->known[1], --c->known_len * sizeof(c->known[0]));
+	c->known[c->known_len++] = *id;
+}
+
+/* Tell the gateway nothing more than it serves: close it when no resource is left. */
+static void gateway_unused(struct client *c, struct gateway_peer *g, uint64_t now_us)
+{
+	if (route_count(g->sources) > 0)
+		return;
+	node_close(endpoint_node(c->endpoint), g->ref, true, now_us);
+	portal_forget_candidates(endpoint_portal(c->endpoint), PORTAL_PEER_GATEWAY, &g->id);
+	gateway_lost(c, g);
+}
+
+static int allow_sources(struct client *c, struct gateway_peer *g, const struct resource *res)
+{
+	static const struct fz_prefix all4 = { { FZ_FAMILY_INET, { 0 } }, 0 },
+				      all6 = { { FZ_FAMILY_INET6, { 0 } }, 0 };
+	int err = 0;
+
+	if (res->type == PORTAL_RESOURCE_CIDR)
+		return route_add(g->sources, &res->net, &res->id, c->any, NULL);
+	if (res->type == PORTAL_RESOURCE_INTERNET) {
+		err = route_add(g->sources, &all4, &res->id, c->any, NULL);
+		if (err == 0)
+			err = route_add(g->sources, &all6, &res->id, c->any, NULL);
+	}
+	return err;
+}
+
+static struct gateway_peer *gateway_upsert(struct client *c, const struct portal_authz_created *a,
+					   uint32_t ref)
+{
+	struct gateway_peer *g = gateway_by_id(c, &a->gateway_id);
+
+	if (g && g->ref == ref && fz_ip_equal(&g->ipv4, &a->gateway_ipv4) &&
+	    fz_ip_equal(&g->ipv6, &a->gateway_ipv6))
+		return g;
+	if (g)
+		gateway_lost(c, g); /* it was replaced by one with other keys or addresses */
+	g = fz_zalloc(c->env, sizeof(*g));
+	if (g == NULL || route_table_new(c->env, NULL, RESOURCES_MAX, &g->sources) != 0) {
+		fz_free(c->env, g);
+		return NULL;
+	}
+	if (pending_init(&g->waiting, c->env, PENDING_CONNECT) != 0) {
+		gateway_free(c, g);
+		return NULL;
+	}
+	g->id = a->gateway_id;
+	g->ipv4 = a->gateway_ipv4;
+	g->ipv6 = a->gateway_ipv6;
+	g->ref = ref;
+	g->next = c->gateways;
+	c->gateways = g;
+	return g;
+}
+
+/* ---- outbound ---- */
+
+static void ask_for_access(struct client *c, struct resource *res, uint64_t now_us)
+{
+	int err;
+
+	if (res->asked && now_us < res->asked_us + ASK_GAP_US)
+		return;
+	res->asked = true;
+	res->asked_us = now_us;
+	err = portal_send_request_authorization(endpoint_portal(c->endpoint), &res->id, c->known,
+						c->known_len);
+	if (err != 0)
+		fz_debug(c->env, "client", "request for access not sent: %s", fz_strerror(err));
+}
+
+static void wait_for_access(struct client *c, struct resource *res, struct fz_pkt *pkt,
+			    const struct ip_view *view, uint64_t now_us)
+{
+	if (res->waiting.slots == NULL && pending_init(&res->waiting, c->env, PENDING_AUTH) != 0)
+		endpoint_drop(c->endpoint, DROP_PENDING);
+	else
+		pending_push(&res->waiting, pkt, view);
+	ask_for_access(c, res, now_us);
+}
+
+static void send_to(struct client *c, struct gateway_peer *g, struct fz_pkt *pkt, const struct ip_view *view,
+		    uint64_t now_us)
+{
+	if (!g->up)
+		pending_push(&g->waiting, pkt, view);
+	else if (node_send(endpoint_node(c->endpoint), g->ref, pkt, view, now_us) != 0)
+		endpoint_drop(c->endpoint, DROP_NOT_CONNECTED);
+}
+
+static void answer_prohibited(struct client *c, struct fz_pkt *pkt, const struct ip_view *view)
+{
+	uint8_t buf[ICMP_ERROR_MAX];
+	struct cut cut;
+	const uint8_t *first;
+	size_t len;
+
+	endpoint_drop(c->endpoint, DROP_FILTER);
+	if (view->kind == IP_ICMP_OTHER)
+		return;
+	cut_init(&cut, pkt, view);
+	if (cut_next(&cut, &first, &len))
+		endpoint_to_tun(c->endpoint, buf, icmp_build_error(ICMP_PROHIBITED, 0, first, view, buf));
+}
+
+static struct gateway_peer *gateway_by_ip(const struct client *c, const struct fz_ip *ip)
+{
+	struct gateway_peer *g = c->gateways;
+
+	while (g && !fz_ip_equal(&g->ipv4, ip) && !fz_ip_equal(&g->ipv6, ip))
+		g = g->next;
+	return g;
+}
+
+/* The order of these tests is the order in which peers of this protocol decide. */
+static void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us)
+{
+	struct client *c = role;
+	const struct route *route;
+	struct gateway_peer *g;
+	struct resource *res;
+	bool permitted;
+
+	if (!fz_ip_equal(&view->src, &c->ipv4) && !fz_ip_equal(&view->src, &c->ipv6)) {
+		endpoint_drop(c->endpoint, DROP_SOURCE);
+		return;
+	}
+	if (fz_ip_equal(&view->dst, &view->src) || range_is_sentinel(&view->dst)) {
+		endpoint_drop(c->endpoint, DROP_DESTINATION);
+		return;
+	}
+	if (view->kind == IP_ICMP_OTHER || view->kind == IP_OTHER) {
+		endpoint_drop(c->endpoint, DROP_PROTOCOL);
+		return;
+	}
+	if (range_is_tunnel(&view->dst)) {
+		g = gateway_by_ip(c, &view->dst);
+		if (g)
+			send_to(c, g, pkt, view, now_us);
+		else
+			endpoint_drop(c->endpoint, DROP_DESTINATION);
+		return;
+	}
+	route = route_find(c->resources.cidr, &view->dst, view->kind, view->dport, &permitted);
+	if (route == NULL) {
+		endpoint_drop(c->endpoint, DROP_DESTINATION);
+	} else if (!permitted) {
+		answer_prohibited(c, pkt, view);
+	} else {
+		res = route->tag;
+		if (res->gateway)
+			send_to(c, res->gateway, pkt, view, now_us);
+		else
+			wait_for_access(c, res, pkt, view, now_us);
+	}
+}
+
+/* Send what waited, through the whole pipeline again: routes may have changed meanwhile. */
+static void replay(struct client *c, struct pending *ring, uint64_t now_us)
+{
+	struct pending old = *ring;
+	struct ip_view view;
+	struct fz_pkt pkt;
+
+	memset(ring, 0, sizeof(*ring));
+	while (pending_take(&old, &pkt))
+		if (ip_parse(&pkt, &view) == IP_OK)
+			client_outbound(c, &pkt, &view, now_us);
+	pending_clear(&old);
+}
+
+/* ---- inbound ---- */
+
+static bool client_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view *view,
+			   uint64_t now_us)
+{
+	struct client *c = role;
+	const struct gateway_peer *g = gateway_by_ref(c, ref);
+
+	(void)pkt;
+	(void)now_us;
+	if (g == NULL) {
+		endpoint_drop(c->endpoint, DROP_NO_PEER);
+		return false;
+	}
+	if (!fz_ip_equal(&view->src, &g->ipv4) && !fz_ip_equal(&view->src, &g->ipv6) &&
+	    !route_covers(g->sources, &view->src)) {
+		endpoint_drop(c->endpoint, DROP_SOURCE);
+		return false;
+	}
+	/* Peers do not check it; a packet to anybody else has no business on this host. */
+	if (!fz_ip_equal(&view->dst, &c->ipv4) && !fz_ip_equal(&view->dst, &c->ipv6)) {
+		endpoint_drop(c->endpoint, DROP_DESTINATION);
+		return false;
+	}
+	return true;
+}
+
+/* ---- resources ---- */
+
+static void resource_gone(struct client *c, struct resource *res, uint64_t now_us)
+{
+	struct gateway_peer *g = res->gateway;
+
+	if (g) {
+		route_remove_id(g->sources, &res->id);
+		res->gateway = NULL;
+		gateway_unused(c, g, now_us);
+	}
+	resources_remove(&c->resources, res);
+	c->routes_changed = true;
+}
+
+static void resource_upsert(struct client *c, const struct portal_resource *p, uint64_t now_us)
+{
+	struct resource *res = resources_find(&c->resources, &p->id);
+	int err;
+
+	if (res && resource_matches(res, p)) {
+		(void)resource_rename(&c->resources, res, p->name);
+		return;
+	}
+	if (res)
+		resource_gone(c, res, now_us);
+	err = resources_add(&c->resources, p, &res);
+	if (err != 0)
+		fz_warn(c->env, "client", "a resource is not used: %s", fz_strerror(err));
+	c->routes_changed = true;
+}
+
+/* The interface routes every CIDR resource and the ranges that only we give a meaning. */
+static void publish_netcfg(struct client *c)
+{
+	size_t n = 0;
+	struct fz_prefix *v = fz_calloc(c->env, c->resources.len + RANGES, sizeof(*v));
+
+	c->routes_changed = false;
+	if (v == NULL) {
+		fz_error(c->env, "client", "no memory for the routes");
+		return;
+	}
+	for (size_t i = 0; i < RANGES; i++)
+		v[n++] = ranges[i];
+	for (size_t i = 0; i < c->resources.len; i++)
+		if (c->resources.v[i]->type == PORTAL_RESOURCE_CIDR)
+			v[n++] = c->resources.v[i]->net;
+	endpoint_set_netcfg(c->endpoint, &c->ipv4, &c->ipv6, v, n);
+	fz_free(c->env, v);
+}
+
+static bool listed(const struct portal_init *init, const struct fz_uuid *id)
+{
+	for (size_t i = 0; i < init->resources_len; i++)
+		if (fz_uuid_equal(&init->resources[i].id, id))
+			return true;
+	return false;
+}
+
+static void set_interface(struct client *c, const struct portal_interface *i)
+{
+	if (fz_ip_equal(&c->ipv4, &i->ipv4) && fz_ip_equal(&c->ipv6, &i->ipv6))
+		return;
+	c->ipv4 = i->ipv4;
+	c->ipv6 = i->ipv6;
+	c->routes_changed = true;
+}
+
+/* ---- portal ---- */
+
+static void on_init(struct client *c, const struct portal_init *init, uint64_t now_us)
+{
+	set_interface(c, &init->interface);
+	for (size_t i = c->resources.len; i-- > 0;)
+		if (!listed(init, &c->resources.v[i]->id))
+			resource_gone(c, c->resources.v[i], now_us);
+	for (size_t i = 0; i < init->resources_len; i++)
+		resource_upsert(c, &init->resources[i], now_us);
+	node_update_relays(endpoint_node(c->endpoint), NULL, 0, init->relays, init->relays_len, now_us);
+	fz_info(c->env, "client",
+		"the portal lists %zu resources (%u more are of no use here) and %zu relays",
+		init->resources_len, init->resources_skipped, init->relays_len);
+}
+
+static void on_authz_created(struct client *c, const struct portal_authz_created *a, uint64_t now_us)
+{
+	struct resource *res = resources_find(&c->resources, &a->resource_id);
+	struct conn_params params = {
+		.id = a->gateway_id,
+		.peer_key = a->gateway_key,
+		.psk = a->preshared_key,
+		.controlling = true,
+		.iceless = a->use_iceless,
+		.local_ufrag = a->client_ice.username,
+		.local_pwd = a->client_ice.password,
+		.remote_ufrag = a->gateway_ice.username,
+		.remote_pwd = a->gateway_ice.password,
+		.profile = PATH_CLIENT_DEFAULT,
+		.idle_profile = PATH_CLIENT_IDLE,
+	};
+	struct gateway_peer *g;
+	uint32_t ref;
+	int err;
+
+	if (res == NULL || !res->asked) {
+		fz_debug(c->env, "client", "access that nobody asked for, ignored");
+		return;
+	}
+	res->asked = false;
+	err = node_upsert(endpoint_node(c->endpoint), &params, now_us, &ref);
+	fz_wipe(&params, sizeof(params));
+	g = err == 0 ? gateway_upsert(c, a, ref) : NULL;
+	if (g == NULL || allow_sources(c, g, res) != 0) {
+		fz_warn(c->env, "client", "no connection to the gateway: %s",
+			fz_strerror(err ? err : FZ_ERR_NOMEM));
+		pending_clear(&res->waiting);
+		return;
+	}
+	remember_gateway(c, &g->id);
+	res->gateway = g;
+	struct fz_event ev = { .type = FZ_EVENT_GRANTED };
+	fz_uuid_format(&res->id, ev.u.grant.resource);
+	fz_uuid_format(&g->id, ev.u.grant.peer);
+	endpoint_event(c->endpoint, &ev);
+	replay(c, &res->waiting, now_us);
+}
+
+static void on_authz_failed(struct client *c, const struct portal_authz_failed *f)
+{
+	static const char *const words[] = {
+		[PORTAL_REASON_UNKNOWN] = "unknown",
+		[PORTAL_REASON_NOT_FOUND] = "not_found",
+		[PORTAL_REASON_OFFLINE] = "offline",
+		[PORTAL_REASON_VERSION_MISMATCH] = "version_mismatch",
+		[PORTAL_REASON_FORBIDDEN] = "forbidden",
+		[PORTAL_REASON_DISABLED] = "disabled",
+		[PORTAL_REASON_AMBIGUOUS_ADDRESS] = "ambiguous_address",
+		[PORTAL_REASON_MISSING_ADDRESS] = "missing_address",
+		[PORTAL_REASON_INVALID_ADDRESS] = "invalid_address",
+	};
+	struct resource *res = resources_find(&c->resources, &f->resource_id);
+	struct fz_event ev = { .type = FZ_EVENT_REFUSED };
+
+	if (res == NULL)
+		return;
+	/* What waits is of no use to a site that is offline; the gap between requests stays. */
+	if (f->reason == PORTAL_REASON_OFFLINE)
+		pending_clear(&res->waiting);
+	fz_uuid_format(&res->id, ev.u.refused.resource);
+	ev.u.refused.reason = words[f->reason];
+	endpoint_event(c->endpoint, &ev);
+}
+
+static void on_candidates(struct client *c, const struct portal_candidates *v, bool gone, uint64_t now_us)
+{
+	struct node *n = endpoint_node(c->endpoint);
+
+	for (size_t i = 0; i < v->texts_len; i++) {
+		int err = gone ? node_remove_candidate(n, &v->id, v->texts[i], now_us)
+			       : node_add_candidate(n, &v->id, v->texts[i], now_us);
+		if (err != 0)
+			fz_debug(c->env, "client", "candidate ignored (%s): %s", fz_strerror(err),
+				 v->texts[i]);
+	}
+}
+
+static void client_message(void *role, const struct portal_event *ev, uint64_t now_us)
+{
+	struct client *c = role;
+	struct resource *res;
+
+	switch (ev->type) {
+	case PORTAL_EVENT_INIT:
+		on_init(c, &ev->u.init, now_us);
+		break;
+	case PORTAL_EVENT_CONFIG_CHANGED:
+		set_interface(c, &ev->u.config);
+		break;
+	case PORTAL_EVENT_RESOURCE_UPSERTED:
+		resource_upsert(c, &ev->u.resource, now_us);
+		break;
+	case PORTAL_EVENT_RESOURCE_DELETED:
+		res = resources_find(&c->resources, &ev->u.id);
+		if (res)
+			resource_gone(c, res, now_us);
+		break;
+	case PORTAL_EVENT_RELAYS_PRESENCE:
+		node_update_relays(endpoint_node(c->endpoint), ev->u.relays.disconnected,
+				   ev->u.relays.disconnected_len, ev->u.relays.connected,
+				   ev->u.relays.connected_len, now_us);
+		break;
+	case PORTAL_EVENT_AUTHZ_CREATED:
+		on_authz_created(c, &ev->u.authz_created, now_us);
+		break;
+	case PORTAL_EVENT_AUTHZ_FAILED:
+		on_authz_failed(c, &ev->u.authz_failed);
+		break;
+	case PORTAL_EVENT_CANDIDATES_ADDED:
+		on_candidates(c, &ev->u.candidates, false, now_us);
+		break;
+	case PORTAL_EVENT_CANDIDATES_REMOVED:
+		on_candidates(c, &ev->u.candidates, true, now_us);
+		break;
+	default:
+		fz_debug(c->env, "client", "message of type %d is of no use here", ev->type);
+		break;
+	}
+	if (c->routes_changed)
+		publish_netcfg(c);
+}
+
+/* ---- connections ---- */
+
+static void client_node_event(void *role, const struct node_event *nev, uint64_t now_us)
+{
+	struct client *c = role;
+	struct gateway_peer *g = gateway_by_ref(c, nev->ref);
+	struct fz_event ev = { .type = FZ_EVENT_PEER_DOWN };
+
+	if (nev->type == NODE_NO_RELAYS) {
+		fz_info(c->env, "client", "no relay: %s", nev->detail);
+		(void)portal_send_no_relays(endpoint_portal(c->endpoint));
+		return;
+	}
+	if (nev->type == NODE_UP)
+		ev.type = FZ_EVENT_PEER_UP;
+	else if (nev->type == NODE_PATH)
+		ev.type = FZ_EVENT_PEER_PATH;
+	endpoint_describe_peer(c->endpoint, nev->ref, &nev->peer, nev->detail, &ev);
+	endpoint_event(c->endpoint, &ev);
+	if (g == NULL || nev->type == NODE_PATH)
+		return;
+	if (nev->type == NODE_UP) {
+		g->up = true;
+		replay(c, &g->waiting, now_us);
+		return;
+	}
+	portal_forget_candidates(endpoint_portal(c->endpoint), PORTAL_PEER_GATEWAY, &g->id);
+	gateway_lost(c, g);
+}
+
+static void client_timeout(void *role, uint64_t now_us)
+{
+	(void)role;
+	(void)now_us;
+}
+
+static uint64_t client_next_timeout(const void *role)
+{
+	(void)role;
+	return FZ_NEVER_US;
+}
+
+static const struct endpoint_ops client_ops = {
+	.message = client_message,
+	.node_event = client_node_event,
+	.outbound = client_outbound,
+	.inbound = client_inbound,
+	.timeout = client_timeout,
+	.next_timeout = client_next_timeout,
+};
+
+int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint64_t now_us,
+	       struct client **ret, const char **ret_reason)
+{
+	struct client *c = fz_zalloc(env, sizeof(*c));
+	int err;
+
+	*ret_reason = NULL;
+	if (c == NULL)
+		return FZ_ERR_NOMEM;
+	c->env = env;
+	err = resources_init(&c->resources, env);
+	if (err == 0)
+		err = filter_new(env, NULL, 0, &c->any);
+	if (err == 0)
+		err = endpoint_new(env, opts, &client_ops, c, now_us, &c->endpoint, ret_reason);
+	if (err != 0) {
+		client_free(c);
+		return err;
+	}
+	*ret = c;
+	return 0;
+}
+
+void client_free(struct client *c)
+{
+	if (c == NULL)
+		return;
+	while (c->gateways) {
+		struct gateway_peer *g = c->gateways;
+		c->gateways = g->next;
+		gateway_free(c, g);
+	}
+	resources_clear(&c->resources);
+	filter_unref(c->any);
+	endpoint_free(c->endpoint);
+	fz_free(c->env, c);
+}
+
+struct endpoint *client_endpoint(const struct client *c)
+{
+	return c->endpoint;
+}
+
+const struct resources *client_resources(const struct client *c)
+{
+	return &c->resources;
+}
+
+int client_reset(struct client *c, uint64_t now_us)
+{
+	return endpoint_reset(c->endpoint, now_us);
+}

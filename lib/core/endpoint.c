@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/endpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+struct own_packet {
+	uint16_t len;
+	uint8_t buf[FZ_PKT_HEADROOM + FZ_TUNNEL_MTU];
+};
+
+struct endpoint {
+	const struct fz_env *env;
+	const struct endpoint_ops *ops;
+	void *role;
+	enum portal_peer peer_kind;
+	struct portal *portal;
+	struct node *node;
+	uint64_t now_us, wall_offset_ns;
+	bool unsettled; /* inputs came in since the last settle() */
+	bool dead;
+
+	struct fz_event *events; /* ring of ENDPOINT_EVENTS_MAX */
+	size_t events_first, events_len;
+	struct fz_netcfg netcfg;
+	struct fz_prefix *routes;
+	bool netcfg_due, ready_told, configured;
+
+	struct own_packet *own; /* ring of ENDPOINT_TUN_MAX, made when first needed */
+	size_t own_first, own_len;
+	struct endpoint_stats stats;
+};
+
+static const char *const drop_names[ENDPOINT_DROPS] = {
+	[DROP_MALFORMED] = "malformed packet",
+	[DROP_MULTICAST] = "multicast",
+	[DROP_NO_CONFIG] = "no tunnel address yet",
+	[DROP_SOURCE] = "source address",
+	[DROP_DESTINATION] = "no such destination",
+	[DROP_FILTER] = "refused by filter",
+	[DROP_PENDING] = "waiting room full",
+	[DROP_NOT_CONNECTED] = "not connected",
+	[DROP_PROTOCOL] = "protocol",
+	[DROP_NO_PEER] = "unknown peer",
+	[DROP_TUN_FULL] = "TUN queue full",
+};
+
+const char *endpoint_drop_name(enum endpoint_drop d)
+{
+	return drop_names[d];
+}
+
+int endpoint_new(const struct fz_env *env, const struct endpoint_opts *opts, const struct endpoint_ops *ops,
+		 void *role, uint64_t now_us, struct endpoint **ret, const char **ret_reason)
+{
+	struct endpoint *e = fz_zalloc(env, sizeof(*e));
+	int err = FZ_ERR_NOMEM;
+
+	*ret_reason = NULL;
+	if (e == NULL)
+		return FZ_ERR_NOMEM;
+	e->env = env;
+	e->ops = ops;
+	e->role = role;
+	e->peer_kind = opts->peer_kind;
+	e->now_us = now_us;
+	e->events = fz_calloc(env, ENDPOINT_EVENTS_MAX, sizeof(*e->events));
+	if (e->events)
+		err = node_new(env, &opts->node, now_us, &e->node);
+	if (err == 0)
+		err = portal_new(env, &opts->portal, now_us, &e->portal, ret_reason);
+	if (err != 0) {
+		endpoint_free(e);
+		return err;
+	}
+	portal_set_public_key(e->portal, node_public_key(e->node));
+	e->unsettled = true;
+	*ret = e;
+	return 0;
+}
+
+void endpoint_free(struct endpoint *e)
+{
+	if (e == NULL)
+		return;
+	portal_free(e->portal);
+	node_free(e->node);
+	fz_free(e->env, e->events);
+	fz_free(e->env, e->routes);
+	fz_free(e->env, e->own);
+	fz_free(e->env, e);
+}
+
+struct node *endpoint_node(struct endpoint *e)
+{
+	return e->node;
+}
+
+struct portal *endpoint_portal(struct endpoint *e)
+{
+	return e->portal;
+}
+
+struct endpoint_stats *endpoint_stats(struct endpoint *e)
+{
+	return &e->stats;
+}
+
+const struct fz_env *endpoint_env(const struct endpoint *e)
+{
+	return e->env;
+}
+
+uint64_t endpoint_unix_s(const struct endpoint *e, uint64_t now_us)
+{
+	return (now_us * 1000 + e->wall_offset_ns) / 1000000000u;
+}
+
+void endpoint_drop(struct endpoint *e, enum endpoint_drop why)
+{
+	e->stats.drops[why]++;
+}
+
+/* ---- events for the host ---- */
+
+void endpoint_event(struct endpoint *e, const struct fz_event *ev)
+{
+	if (e->events_len == ENDPOINT_EVENTS_MAX) {
+		e->events_first = (e->events_first + 1) % ENDPOINT_EVENTS_MAX;
+		e->events_len--;
+	}
+	e->events[(e->events_first + e->events_len++) % ENDPOINT_EVENTS_MAX] = *ev;
+}
+
+static void simple_event(struct endpoint *e, enum fz_event_type type)
+{
+	struct fz_event ev = { .type = type };
+
+	endpoint_event(e, &ev);
+}
+
+void endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
+			 const struct fz_prefix *routes, size_t routes_len)
+{
+	struct fz_prefix *copy = fz_memdup(e->env, routes, routes_len * sizeof(*routes));
+
+	if (copy == NULL) {
+		fz_error(e->env, "endpoint", "no memory for %zu routes: the interface stays as it is",
+			 routes_len);
+		return;
+	}
+	fz_free(e->env, e->routes);
+	e->routes = copy;
+	e->netcfg = (struct fz_netcfg){ *ipv4, *ipv6, copy, routes_len };
+	e->netcfg_due = e->configured = true;
+}
+
+void endpoint_describe_peer(struct endpoint *e, uint32_t ref, const struct fz_uuid *id, const char *detail,
+			    struct fz_event *ret)
+{
+	const struct conn *c = node_conn(e->node, ref);
+
+	fz_uuid_format(id, ret->u.peer.id);
+	ret->u.peer.number = ref;
+	ret->u.peer.path = detail;
+	if (c && c->state != CONN_CONNECTING) {
+		ret->u.peer.local = c->route.local;
+		ret->u.peer.remote = c->route.remote;
+		ret->u.peer.relayed = c->route.local_relayed || c->route.remote_relayed;
+	}
+}
+
+/* ---- packets ---- */
+
+void endpoint_to_tun(struct endpoint *e, const uint8_t *packet, size_t len)
+{
+	struct own_packet *p;
+
+	if (e->own == NULL)
+		e->own = fz_calloc(e->env, ENDPOINT_TUN_MAX, sizeof(*e->own));
+	if (e->own == NULL || e->own_len == ENDPOINT_TUN_MAX || len > FZ_TUNNEL_MTU) {
+		endpoint_drop(e, DROP_TUN_FULL);
+		return;
+	}
+	p = &e->own[(e->own_first + e->own_len++) % ENDPOINT_TUN_MAX];
+	p->len = (uint16_t)len;
+	memcpy(p->buf + FZ_PKT_HEADROOM, packet, len);
+}
+
+static void refuse_malformed(struct endpoint *e, enum ip_reason why)
+{
+	e->stats.reasons[why]++;
+	endpoint_drop(e, DROP_MALFORMED);
+}
+
+void endpoint_handle_tun(struct endpoint *e, struct fz_pkt *pkt, uint64_t now_us)
+{
+	struct ip_view view;
+	enum ip_reason why = ip_parse(pkt, &view);
+
+	e->now_us = now_us;
+	e->unsettled = true;
+	e->stats.tun_in++;
+	if (why != IP_OK)
+		refuse_malformed(e, why);
+	else if (fz_ip_is_multicast(&view.dst))
+		endpoint_drop(e, DROP_MULTICAST);
+	else if (!e->configured)
+		endpoint_drop(e, DROP_NO_CONFIG);
+	else
+		e->ops->outbound(e->role, pkt, &view, now_us);
+}
+
+void endpoint_handle_udp(struct endpoint *e, const struct fz_udp_batch *batch, uint64_t now_us)
+{
+	e->now_us = now_us;
+	e->unsettled = true;
+	node_handle_udp(e->node, batch, now_us);
+}
+
+bool endpoint_poll_tun(struct endpoint *e, struct fz_pkt *ret)
+{
+	struct ip_view view;
+	uint32_t ref;
+
+	if (e->own_len > 0) {
+		struct own_packet *p = &e->own[e->own_first];
+		*ret = ip_pkt(p->buf + FZ_PKT_HEADROOM, p->len);
+		e->own_first = (e->own_first + 1) % ENDPOINT_TUN_MAX;
+		e->own_len--;
+		e->stats.tun_out++;
+		return true;
+	}
+	while (node_next_packet(e->node, ret, &ref)) {
+		enum ip_reason why = ip_parse(ret, &view);
+		if (why != IP_OK)
+			refuse_malformed(e, why);
+		else if (fz_ip_is_multicast(&view.dst))
+			endpoint_drop(e, DROP_MULTICAST);
+		else if (e->ops->inbound(e->role, ref, ret, &view, e->now_us)) {
+			e->stats.tun_out++;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- turns ---- */
+
+static void portal_out(struct endpoint *e, struct portal_out *out)
+{
+	struct fz_event ev = { 0 };
+
+	switch (out->type) {
+	case PORTAL_OUT_CONNECT:
+		ev.type = FZ_EVENT_STREAM_OPEN;
+		ev.u.stream.host = out->u.connect.host;
+		ev.u.stream.port = out->u.connect.port;
+		ev.u.stream.tls = out->u.connect.tls;
+		break;
+	case PORTAL_OUT_CLOSE:
+		ev.type = FZ_EVENT_STREAM_CLOSE;
+		break;
+	case PORTAL_OUT_UP:
+		ev.type = FZ_EVENT_PORTAL_UP;
+		break;
+	case PORTAL_OUT_DOWN:
+		ev.type = FZ_EVENT_PORTAL_DOWN;
+		snprintf(ev.u.portal_down.reason, sizeof(ev.u.portal_down.reason), "%s",
+			 out->u.down.reason ? out->u.down.reason : "connection closed");
+		ev.u.portal_down.retry_us = out->u.down.retry_us;
+		ev.u.portal_down.was_up = out->u.down.was_up;
+		break;
+	case PORTAL_OUT_FATAL:
+		ev.type = FZ_EVENT_DEAD;
+		ev.u.dead.err = out->u.fatal.err;
+		ev.u.dead.text = out->u.fatal.text;
+		e->dead = true;
+		break;
+	case PORTAL_OUT_MESSAGE:
+		e->ops->message(e->role, &out->u.message, e->now_us);
+		return;
+	}
+	endpoint_event(e, &ev);
+}
+
+static bool poll_portal(struct endpoint *e)
+{
+	struct portal_out out;
+
+	if (!portal_poll_event(e->portal, &out))
+		return false;
+	portal_out(e, &out);
+	portal_out_clear(e->portal, &out);
+	return true;
+}
+
+static bool poll_node(struct endpoint *e)
+{
+	struct node_event ev;
+
+	if (!node_poll_event(e->node, &ev))
+		return false;
+	e->ops->node_event(e->role, &ev, e->now_us);
+	return true;
+}
+
+static void signal_candidates(struct endpoint *e)
+{
+	const char *texts[CONN_SIGNALS_MAX];
+	struct fz_uuid peer;
+	size_t len;
+	bool gone;
+
+	while (node_poll_signals(e->node, &peer, &gone, texts, &len)) {
+		enum portal_candidates_kind kind =
+			gone ? PORTAL_CANDIDATES_INVALIDATE : PORTAL_CANDIDATES_ADD;
+		int err = portal_send_candidates(e->portal, kind, e->peer_kind, &peer, texts, len);
+		if (err != 0)
+			fz_warn(e->env, "endpoint", "candidates could not be sent: %s", fz_strerror(err));
+		node_free_texts(e->node, texts, len);
+	}
+}
+
+/* Let everything that heard something speak, until all are quiet: a portal message makes a connection, which
+ * makes candidates, which are portal messages. */
+static void settle(struct endpoint *e)
+{
+	bool more = true;
+
+	if (!e->unsettled)
+		return;
+	e->unsettled = false;
+	while (more) {
+		more = false;
+		while (poll_portal(e))
+			more = true;
+		node_flush(e->node, e->now_us);
+		while (poll_node(e))
+			more = true;
+		signal_candidates(e);
+	}
+}
+
+void endpoint_set_wall(struct endpoint *e, uint64_t now_us, uint64_t unix_ns)
+{
+	e->wall_offset_ns = unix_ns - now_us * 1000;
+	node_set_wall(e->node, now_us, unix_ns);
+}
+
+bool endpoint_poll_udp(struct endpoint *e, struct fz_udp_batch *ret)
+{
+	settle(e);
+	return node_peek_udp(e->node, ret);
+}
+
+void endpoint_pop_udp(struct endpoint *e)
+{
+	node_pop_udp(e->node);
+}
+
+void endpoint_set_offload(struct endpoint *e, bool offload)
+{
+	node_set_offload(e->node, offload);
+}
+
+bool endpoint_wants_tun(const struct endpoint *e)
+{
+	return node_can_send(e->node);
+}
+
+void endpoint_stream_opened(struct endpoint *e, uint64_t now_us)
+{
+	e->now_us = now_us;
+	e->unsettled = true;
+	portal_handle_connected(e->portal, now_us);
+}
+
+void endpoint_stream_data(struct endpoint *e, const void *data, size_t len, uint64_t now_us)
+{
+	e->now_us = now_us;
+	e->unsettled = true;
+	portal_handle_data(e->portal, data, len, now_us);
+}
+
+void endpoint_stream_closed(struct endpoint *e, const char *reason, uint64_t now_us)
+{
+	e->now_us = now_us;
+	e->unsettled = true;
+	portal_handle_disconnected(e->portal, reason, now_us);
+}
+
+int endpoint_poll_stream(struct endpoint *e, void *buf, size_t cap)
+{
+	settle(e);
+	return portal_poll_transmit(e->portal, buf, cap, e->now_us);
+}
+
+void endpoint_handle_timeout(struct endpoint *e, uint64_t now_us)
+{
+	e->now_us = now_us;
+	if (endpoint_next_timeout(e) > now_us)
+		return;
+	e->unsettled = true;
+	portal_handle_timeout(e->portal, now_us);
+	node_handle_timeout(e->node, now_us);
+	e->ops->timeout(e->role, now_us);
+}
+
+uint64_t endpoint_next_timeout(const struct endpoint *e)
+{
+	if (e->unsettled)
+		return 0;
+	return fz_min_us(fz_min_us(portal_next_timeout(e->portal), node_next_timeout(e->node)),
+			 e->ops->next_timeout(e->role));
+}
+
+bool endpoint_poll_event(struct endpoint *e, struct fz_event *ret)
+{
+	settle(e);
+	if (e->netcfg_due) {
+		e->netcfg_due = false;
+		*ret = (struct fz_event){ .type = FZ_EVENT_NETCFG, .u.netcfg = e->netcfg };
+		if (!e->ready_told)
+			simple_event(e, FZ_EVENT_READY);
+		e->ready_told = true;
+		return true;
+	}
+	if (e->events_len == 0)
+		return false;
+	*ret = e->events[e->events_first];
+	e->events_first = (e->events_first + 1) % ENDPOINT_EVENTS_MAX;
+	e->events_len--;
+	return true;
+}
+
+int endpoint_reset(struct endpoint *e, uint64_t now_us)
+{
+	int err;
+
+	e->now_us = now_us;
+	e->unsettled = true;
+	err = node_reset(e->node, now_us);
+	if (err != 0)
+		return err;
+	portal_set_public_key(e->portal, node_public_key(e->node));
+	simple_event(e, FZ_EVENT_REBIND);
+	portal_reconnect(e->portal, now_us);
+	return 0;
+}
+
+void endpoint_reconnect(struct endpoint *e, uint64_t now_us)
+{
+	e->now_us = now_us;
+	e->unsettled = true;
+	portal_reconnect(e->portal, now_us);
+}
+
+void endpoint_shutdown(struct endpoint *e, uint64_t now_us)
+{
+	uint32_t ref = NODE_NO_REF;
+
+	e->now_us = now_us;
+	e->unsettled = true;
+	while (node_walk(e->node, &ref) != NULL)
+		node_close(e->node, ref, true, now_us);
+	node_release_relays(e->node, now_us);
+	portal_shutdown(e->portal, now_us);
+}

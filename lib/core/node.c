@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/node.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "core/node_impl.h"
+
+/* Full batches that may wait for the socket. */
+#define TX_BATCHES 8
+
+static const char *const drop_names[NODE_DROPS] = {
+	[NODE_DROP_UNKNOWN] = "unknown datagram",
+	[NODE_DROP_STUN] = "stray STUN",
+	[NODE_DROP_RELAY] = "stray relay data",
+	[NODE_DROP_NO_CONN] = "no connection",
+	[NODE_DROP_HANDSHAKE] = "handshake refused",
+	[NODE_DROP_LOAD] = "handshake load",
+	[NODE_DROP_AUTH] = "authentication",
+	[NODE_DROP_PACKET] = "malformed packet",
+	[NODE_DROP_NO_PATH] = "no path",
+	[NODE_DROP_NO_CHANNEL] = "no channel",
+	[NODE_DROP_QUEUE] = "queue full",
+};
+
+const char *node_drop_name(enum node_drop d)
+{
+	return drop_names[d];
+}
+
+int node_new(const struct fz_env *env, const struct node_opts *opts, uint64_t now_us, struct node **ret)
+{
+	struct node *n = fz_zalloc(env, sizeof(*n));
+	int err = FZ_ERR_NOMEM;
+
+	if (n == NULL)
+		return FZ_ERR_NOMEM;
+	n->env = env;
+	n->opts = *opts;
+	if (n->opts.max_conns == 0 || n->opts.max_conns > NODE_CONNS_MAX)
+		n->opts.max_conns = NODE_CONNS_MAX;
+	n->salt = fz_rng_u32(env);
+	relays_init(&n->relays, env);
+	if (fz_map_init(&n->by_id, env, 0) == 0 && fz_map_init(&n->by_key, env, 0) == 0 &&
+	    fz_map_init(&n->by_ufrag, env, 0) == 0)
+		err = 0;
+	if (err == 0)
+		err = wg_self_new(env, NULL, now_us, &n->self);
+	if (err == 0)
+		err = txq_new(env, TX_BATCHES, &n->txq);
+	if (err == 0)
+		err = join_new(env, 0, &n->join);
+	if (err != 0) {
+		node_free(n);
+		return err;
+	}
+	*ret = n;
+	return 0;
+}
+
+/* Take the connection out of every table and free it. */
+static void drop_conn(struct node *n, struct conn *c)
+{
+	n->slots[c->ref & NODE_SLOT_MASK] = NULL;
+	n->conns--;
+	fz_map_remove(&n->by_id, &c->by_id);
+	fz_map_remove(&n->by_key, &c->by_key);
+	fz_map_remove(&n->by_ufrag, &c->by_ufrag);
+	fz_heap_set(&n->timers, &c->timer, FZ_NEVER_US);
+	if (c->dirty) {
+		struct conn **at = &n->dirty;
+		while (*at != c)
+			at = &(*at)->next_dirty;
+		*at = c->next_dirty;
+	}
+	conn_free(c);
+}
+
+void node_free(struct node *n)
+{
+	if (n == NULL)
+		return;
+	for (size_t i = 0; i < n->slots_len; i++)
+		if (n->slots[i])
+			drop_conn(n, n->slots[i]);
+	fz_free(n->env, n->slots);
+	relays_clear(&n->relays);
+	fz_map_clear(&n->by_id, n->env);
+	fz_map_clear(&n->by_key, n->env);
+	fz_map_clear(&n->by_ufrag, n->env);
+	fz_heap_clear(&n->timers, n->env);
+	txq_free(n->txq);
+	join_free(n->join);
+	wg_self_free(n->self);
+	fz_free(n->env, n->events);
+	fz_free(n->env, n);
+}
+
+const struct fz_key *node_public_key(const struct node *n)
+{
+	return wg_self_public(n->self);
+}
+
+void node_set_wall(struct node *n, uint64_t now_us, uint64_t unix_ns)
+{
+	n->wall_offset_ns = unix_ns - now_us * 1000;
+}
+
+/* ---- look-up ---- */
+
+struct conn *node_by_ref(const struct node *n, uint32_t ref)
+{
+	size_t slot = ref & NODE_SLOT_MASK;
+
+	return ref != NODE_NO_REF && slot < n->slots_len && n->slots[slot] && n->slots[slot]->ref == ref
+		       ? n->slots[slot]
+		       : NULL;
+}
+
+const struct conn *node_conn(const struct node *n, uint32_t ref)
+{
+	return node_by_ref(n, ref);
+}
+
+static struct conn *by_id(const struct node *n, const struct fz_uuid *id)
+{
+	struct fz_map_link *l = fz_map_first(&n->by_id, fz_map_hash(&n->by_id, id, sizeof(*id)));
+
+	for (; l; l = fz_map_next(l)) {
+		struct conn *c = fz_container(l, struct conn, by_id);
+		if (fz_uuid_equal(&c->id, id))
+			return c;
+	}
+	return NULL;
+}
+
+struct conn *node_by_key(const struct node *n, const struct fz_key *key)
+{
+	struct fz_map_link *l = fz_map_first(&n->by_key, fz_map_hash(&n->by_key, key, sizeof(*key)));
+
+	for (; l; l = fz_map_next(l)) {
+		struct conn *c = fz_container(l, struct conn, by_key);
+		if (fz_secret_eq(&c->peer_key, key, sizeof(*key)))
+			return c;
+	}
+	return NULL;
+}
+
+struct conn *node_by_ufrag(const struct node *n, const char *ufrag, size_t len)
+{
+	struct fz_map_link *l = fz_map_first(&n->by_ufrag, fz_map_hash(&n->by_ufrag, ufrag, len));
+
+	for (; l; l = fz_map_next(l)) {
+		struct conn *c = fz_container(l, struct conn, by_ufrag);
+		if (strlen(c->local_ufrag) == len && memcmp(c->local_ufrag, ufrag, len) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+uint32_t node_find(const struct node *n, const struct fz_uuid *peer)
+{
+	const struct conn *c = by_id(n, peer);
+
+	return c ? c->ref : NODE_NO_REF;
+}
+
+const struct conn *node_walk(const struct node *n, uint32_t *ref)
+{
+	size_t slot = *ref == NODE_NO_REF ? 0 : (*ref & NODE_SLOT_MASK) + 1;
+
+	for (; slot < n->slots_len; slot++) {
+		if (n->slots[slot]) {
+			*ref = n->slots[slot]->ref;
+			return n->slots[slot];
+		}
+	}
+	return NULL;
+}
+
+/* ---- events ---- */
+
+void node_touch(struct node *n, struct conn *c)
+{
+	if (c->dirty)
+		return;
+	c->dirty = true;
+	c->next_dirty = n->dirty;
+	n->dirty = c;
+}
+
+void node_event(struct node *n, enum node_event_type type, const struct conn *c, const char *detail)
+{
+	if (n->events_at > 0 && n->events_at == n->events_len)
+		n->events_at = n->events_len = 0;
+	if (fz_grow(n->env, &n->events, &n->events_cap, n->events_len, sizeof(*n->events), NODE_EVENTS_MAX) !=
+	    0) {
+		fz_error(n->env, "node", "an event was lost");
+		return;
+	}
+	n->events[n->events_len++] = (struct node_event){
+		.type = type,
+		.ref = c ? c->ref : NODE_NO_REF,
+		.peer = c ? c->id : (struct fz_uuid){ { 0 } },
+		.detail = detail,
+	};
+}
+
+bool node_poll_event(struct node *n, struct node_event *ret)
+{
+	if (n->events_at == n->events_len)
+		return false;
+	*ret = n->events[n->events_at++];
+	return true;
+}
+
+/* ---- relays ---- */
+
+/* Hand the relay's facts to a connection; `again` repeats what was signalled before. */
+static void offer_relay(struct conn *c, const struct relay *r, bool again, uint64_t now_us)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (r->host[i].addr.ip.family)
+			conn_add_local(c, &r->host[i], again, now_us);
+	for (size_t i = 0; i < 2; i++)
+		if (r->mapped[i].addr.ip.family)
+			conn_add_local(c, &r->mapped[i], again, now_us);
+	for (size_t i = 0; i < 2 && r == c->relay; i++)
+		if (r->relayed[i].addr.ip.family)
+			conn_add_local(c, &r->relayed[i], again, now_us);
+}
+
+static void offer_all(struct node *n, struct conn *c, bool again, uint64_t now_us)
+{
+	for (size_t i = 0; i < n->relays.len; i++)
+		offer_relay(c, n->relays.v[i], again, now_us);
+	node_touch(n, c);
+}
+
+/* Connections of a lost relay move to another as soon as one has answered. */
+static void reselect(struct node *n, struct conn *c, uint64_t now_us)
+{
+	c->relay = relays_select(&n->relays);
+	if (c->relay == NULL)
+		return;
+	fz_info(n->env, "node", "peer %u: uses another relay now", c->ref);
+	offer_all(n, c, true, now_us);
+}
+
+static void forget_relay(struct node *n, struct relay *r, uint64_t now_us)
+{
+	for (size_t s = 0; s < n->slots_len; s++) {
+		struct conn *c = n->slots[s];
+		if (c == NULL || c->relay != r)
+			continue;
+		for (size_t i = 0; i < 2; i++)
+			if (r->relayed[i].addr.ip.family)
+				conn_remove_local(c, &r->relayed[i], now_us);
+		c->relay = NULL;
+		node_touch(n, c);
+	}
+	relays_remove(&n->relays, r);
+	for (size_t s = 0; s < n->slots_len; s++)
+		if (n->slots[s] && n->slots[s]->relay == NULL)
+			reselect(n, n->slots[s], now_us);
+}
+
+static void upsert_relay(struct node *n, const struct portal_relay *info, uint64_t now_us)
+{
+	struct relay *r = relays_find(&n->relays, &info->id);
+	int err;
+
+	if (r && relay_matches(r, info)) {
+		turn_alloc_refresh(r->alloc, now_us);
+		return;
+	}
+	if (r)
+		forget_relay(n, r, now_us);
+	err = relays_add(&n->relays, info, now_us, &r);
+	if (err != 0)
+		fz_warn(n->env, "node", "a relay is not used: %s", fz_strerror(err));
+	else
+		n->had_relays = true;
+}
+
+void node_update_relays(struct node *n, const struct fz_uuid *gone, size_t gone_len,
+			const struct portal_relay *relays, size_t relays_len, uint64_t now_us)
+{
+	for (size_t i = 0; i < gone_len; i++) {
+		struct relay *r = relays_find(&n->relays, &gone[i]);
+		if (r)
+			forget_relay(n, r, now_us);
+	}
+	for (size_t i = 0; i < n->relays.len; i++) {
+		bool listed = false;
+		for (size_t k = 0; k < relays_len; k++)
+			listed |= fz_uuid_equal(&n->relays.v[i]->id, &relays[k].id);
+		if (!listed)
+			turn_alloc_refresh(n->relays.v[i]->alloc, now_us);
+	}
+	for (size_t i = 0; i < relays_len; i++)
+		upsert_relay(n, &relays[i], now_us);
+}
+
+/* A fact of a relay changed: tell the connections it concerns. */
+static void relay_cand_changed(struct node *n, struct relay *r, enum relay_change what,
+			       const struct cand *cand, uint64_t now_us)
+{
+	for (size_t s = 0; s < n->slots_len; s++) {
+		struct conn *c = n->slots[s];
+		if (c == NULL)
+			continue;
+		if (c->relay == NULL && what == RELAY_CAND_NEW) {
+			reselect(n, c, now_us);
+			continue;
+		}
+		if (cand->kind == CAND_RELAY && c->relay != r)
+			continue;
+		if (what == RELAY_CAND_NEW)
+			conn_add_local(c, cand, false, now_us);
+		else
+			conn_remove_local(c, cand, now_us);
+		node_touch(n, c);
+	}
+}
+
+static void poll_relays(struct node *n, uint64_t now_us)
+{
+	enum relay_change what;
+	struct cand cand;
+
+	for (size_t i = 0; i < n->relays.len;) {
+		struct relay *r = n->relays.v[i];
+		while (relay_poll_change(r, n->env, &what, &cand)) {
+			if (what == RELAY_FAILED)
+				r->failed = true;
+			else
+				relay_cand_changed(n, r, what, &cand, now_us);
+		}
+		if (r->failed) {
+			fz_info(n->env, "node", "relay %zu does not answer or refuses us: dropped", i);
+			forget_relay(n, r, now_us);
+		} else {
+			i++;
+		}
+	}
+	if (n->relays.len == 0 && n->had_relays) {
+		n->had_relays = false;
+		node_event(n, NODE_NO_RELAYS, NULL, "the last relay is lost");
+	}
+}
+
+void node_release_relays(struct node *n, uint64_t now_us)
+{
+	for (size_t i = 0; i < n->relays.len; i++)
+		turn_alloc_close(n->relays.v[i]->alloc, now_us);
+	node_flush_relays(n, now_us);
+	relays_clear(&n->relays);
+	n->had_relays = false;
+}
+
+int node_reset(struct node *n, uint64_t now_us)
+{
+	struct wg_self *fresh;
+	int err = wg_self_new(n->env, NULL, now_us, &fresh);
+
+	if (err != 0)
+		return err;
+	for (size_t i = 0; i < n->slots_len; i++) {
+		if (n->slots[i] == NULL)
+			continue;
+		node_event(n, NODE_CLOSED, n->slots[i], "the network changed");
+		drop_conn(n, n->slots[i]);
+	}
+	wg_self_free(n->self);
+	n->self = fresh;
+	node_release_relays(n, now_us);
+	return 0;
+}
+
+/* ---- connections ---- */
+
+/* A free slot and a handle that was not used lately; the handle is the upper 24 bits of a WireGuard index. */
+static int take_slot(struct node *n, uint32_t *ret_ref)
+{
+	if (n->conns == n->slots_len) {
+		size_t cap = n->slots_len;
+		struct conn **v = n->slots;
+		int err = fz_grow(n->env, &v, &cap, n->slots_len, sizeof(*v), n->opts.max_conns);
+		if (err != 0)
+			return err;
+		n->slots = v;
+		memset(v + n->slots_len, 0, (cap - n->slots_len) * sizeof(*v));
+		n->slots_len = cap;
+	}
+	if (fz_heap_reserve(&n->timers, n->env, n->slots_len) != 0)
+		return FZ_ERR_NOMEM;
+	while (n->slots[n->next_slot % n->slots_len])
+		n->next_slot++;
+	n->salt += 0x9e3779b9u;
+	*ret_ref = (uint32_t)(n->next_slot++ % n->slots_len) | ((n->salt >> 8) << NODE_SLOT_BITS & 0xffffffu);
+	return 0;
+}
+
+static void keep_conn(struct node *n, struct conn *c, uint64_t now_us)
+{
+	conn_note_activity(c, now_us);
+	offer_all(n, c, true, now_us);
+	if (c->controlling && c->state != CONN_CONNECTING)
+		conn_want_handshake(c, now_us);
+}
+
+static void insert_conn(struct node *n, struct conn *c)
+{
+	n->slots[c->ref & NODE_SLOT_MASK] = c;
+	n->conns++;
+	fz_map_insert(&n->by_id, n->env, &c->by_id, fz_map_hash(&n->by_id, &c->id, sizeof(c->id)));
+	fz_map_insert(&n->by_key, n->env, &c->by_key,
+		      fz_map_hash(&n->by_key, &c->peer_key, sizeof(c->peer_key)));
+	fz_map_insert(&n->by_ufrag, n->env, &c->by_ufrag,
+		      fz_map_hash(&n->by_ufrag, c->local_ufrag, strlen(c->local_ufrag)));
+}
+
+int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, uint32_t *ret_ref)
+{
+	struct conn *c = by_id(n, &p->id), *fresh;
+	struct relay *relay = relays_select(&n->relays);
+	uint32_t ref;
+	int err;
+
+	if (c && conn_matches(c, p)) {
+		keep_conn(n, c, now_us);
+		*ret_ref = c->ref;
+		return 0;
+	}
+	if (relay == NULL) {
+		node_event(n, NODE_NO_RELAYS, NULL, "no relay has answered yet");
+		return FZ_ERR_STATE;
+	}
+	err = take_slot(n, &ref);
+	if (err == 0)
+		err = conn_new(n->env, n->self, p, ref, now_us, &fresh);
+	if (err != 0)
+		return err;
+	if (c)
+		drop_conn(n,
+			  c); /* the peer has a new key or new credentials: what we had is of no use to it */
+	insert_conn(n, fresh);
+	fresh->relay = relay;
+	offer_all(n, fresh, false, now_us);
+	*ret_ref = ref;
+	return 0;
+}
+
+void node_close(struct node *n, uint32_t ref, bool goodbye, uint64_t now_us)
+{
+	struct conn *c = node_by_ref(n, ref);
+
+	if (c == NULL)
+		return;
+	if (goodbye && c->state != CONN_CONNECTING)
+		node_send_goodbye(n, c, now_us);
+	drop_conn(n, c);
+}
+
+int node_add_candidate(struct node *n, const struct fz_uuid *peer, const char *text, uint64_t now_us)
+{
+	struct conn *c = by_id(n, peer);
+	struct cand cand;
+	int err;
+
+	if (c == NULL)
+		return FZ_ERR_NOT_FOUND;
+	err = path_add_remote(c->path, text, &cand, now_us);
+	if (err != 0)
+		return err;
+	c->candidate_deadline_us = FZ_NEVER_US;
+	conn_note_activity(c, now_us);
+	/* Host addresses get a channel when something is to be sent there; the others will be needed. */
+	if (cand.kind != CAND_HOST && c->relay)
+		(void)turn_alloc_bind(c->relay->alloc, &cand.addr, now_us);
+	node_touch(n, c);
+	return 0;
+}
+
+int node_remove_candidate(struct node *n, const struct fz_uuid *peer, const char *text, uint64_t now_us)
+{
+	struct conn *c = by_id(n, peer);
+	int err;
+
+	if (c == NULL)
+		return FZ_ERR_NOT_FOUND;
+	err = path_remove_remote(c->path, text, now_us);
+	conn_note_activity(c, now_us);
+	node_touch(n, c);
+	return err;
+}
+
+/* ---- turns ---- */
+
+/* What the agents of one connection decided; false: it is over. */
+static bool settle_conn(struct node *n, struct conn *c)
+{
+	struct path_event pe;
+	enum wg_event we;
+	const char *why = "no answer";
+
+	while (path_poll_event(c->path, &pe)) {
+		if (pe.type == PATH_FAILED) {
+			c->state = CONN_FAILED;
+			why = pe.reason == PATH_REASON_NO_CANDIDATES ? "no address of the peer works"
+								     : "the peer does not answer on any path";
+		} else if (pe.type == PATH_WANT_HANDSHAKE) {
+			conn_want_handshake(c, n->now_us);
+		} else {
+			bool first = c->state == CONN_CONNECTING;
+			c->route = pe.route;
+			if (first) {
+				c->state = CONN_CONNECTED;
+				c->last_activity_us = n->now_us;
+			}
+			node_event(n, NODE_PATH, c, conn_path_kind(c));
+		}
+	}
+	while (wg_peer_poll_event(c->wg, &we)) {
+		if (we == WG_SESSION) {
+			c->has_session = true;
+		} else if (we == WG_EXPIRED) {
+			c->state = CONN_FAILED;
+			why = "the tunnel expired";
+		}
+	}
+	if (c->state == CONN_FAILED) {
+		node_event(n, NODE_FAILED, c, why);
+		return false;
+	}
+	if (!c->reported_up && c->has_session && c->state != CONN_CONNECTING) {
+		c->reported_up = true;
+		node_event(n, NODE_UP, c, conn_path_kind(c));
+	}
+	return true;
+}
+
+void node_flush(struct node *n, uint64_t now_us)
+{
+	n->now_us = now_us;
+	poll_relays(n, now_us);
+	node_flush_relays(n, now_us);
+	while (n->dirty) {
+		struct conn *c = n->dirty;
+		n->dirty = c->next_dirty;
+		c->dirty = false;
+		if (!settle_conn(n, c)) {
+			drop_conn(n, c);
+			continue;
+		}
+		node_drain_conn(n, c, now_us);
+		if (c->signals_len > 0)
+			n->signals_wait = true;
+		fz_heap_set(&n->timers, &c->timer, conn_next_timeout(c));
+	}
+	node_flush_relays(n, now_us); /* channels that the checks asked for */
+}
+
+void node_handle_timeout(struct node *n, uint64_t now_us)
+{
+	struct fz_heap_node *top;
+
+	n->now_us = now_us;
+	for (size_t i = 0; i < n->relays.len; i++)
+		if (turn_alloc_next_timeout(n->relays.v[i]->alloc) <= now_us)
+			turn_alloc_handle_timeout(n->relays.v[i]->alloc, now_us);
+	while ((top = fz_heap_peek(&n->timers)) != NULL && top->at_us <= now_us) {
+		struct conn *c = fz_container(top, struct conn, timer);
+		conn_handle_timeout(c, now_us);
+		node_touch(n, c);
+		fz_heap_set(&n->timers, top, FZ_NEVER_US); /* node_flush() sets the next one */
+	}
+}
+
+uint64_t node_next_timeout(const struct node *n)
+{
+	const struct fz_heap_node *top = fz_heap_peek(&n->timers);
+
+	return fz_min_us(top ? top->at_us : FZ_NEVER_US, relays_next_timeout(&n->relays));
+}
+
+bool node_poll_signals(struct node *n, struct fz_uuid *ret_peer, bool *ret_gone,
+		       const char *texts[CONN_SIGNALS_MAX], size_t *ret_len)
+{
+	if (!n->signals_wait)
+		return false;
+	for (size_t s = 0; s < n->slots_len; s++) {
+		struct conn *c = n->slots[s];
+		if (c == NULL || c->signals_len == 0)
+			continue;
+		*ret_peer = c->id;
+		*ret_gone = c->signals[0].gone;
+		*ret_len = conn_take_signals(c, *ret_gone, texts);
+		return true;
+	}
+	n->signals_wait = false;
+	return false;
+}
+
+void node_free_texts(struct node *n, const char *texts[], size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		char *owned;
+		memcpy(&owned, &texts[i], sizeof(owned)); /* it was ours: made by conn.c */
+		fz_free(n->env, owned);
+	}
+}
+
+const struct node_stats *node_stats(const struct node *n)
+{
+	return &n->stats;
+}
+
+const struct relays *node_relays(const struct node *n)
+{
+	return &n->relays;
+}
+
+size_t node_conns(const struct node *n)
+{
+	return n->conns;
+}
