@@ -492,6 +492,7 @@ static void handle_msg(struct bare *b, const struct path_route *arrival, const u
 
 	if (c == NULL || data[8] == c->is_controlling) {
 		b->conns[0].st.strangers++;
+		if (b->opts.keep_log) printf("STRANGER len %zu type %d id %u\n", len, data[0], (unsigned)fz_get_be32(data+4));
 		return;
 	}
 	if (c->path == NULL)
