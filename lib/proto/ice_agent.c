@@ -93,7 +93,7 @@ static void fail(struct ice_agent *a, enum path_reason reason)
 {
 	a->has_failed = a->says_failed = true;
 	a->fail_reason = reason;
-	a->list.says_selected = a->list.says_handshake = false;
+	a->list.says_selected = a->list.says_handshake = a->list.says_doubted = false;
 	a->n_replies = 0;
 }
 
@@ -252,11 +252,11 @@ static int handle_request(struct ice_agent *a, const struct path_route *arrival,
 		return 0;
 	}
 	remote = ice_list_remote_of(&a->list, &arrival->remote, r->priority);
-	if (remote < 0) {
+	if (remote == ICE_REMOTE_IGNORE) {
 		a->stats.bad_request++;
 		return 0;
 	}
-	at = ice_list_pair(&a->list, (size_t)local, (size_t)remote);
+	at = remote < 0 ? -1 : ice_list_pair(&a->list, (size_t)local, (size_t)remote);
 	if (at >= 0)
 		ice_list_requested(&a->list, at, r->use_candidate);
 	settle(a);
@@ -393,6 +393,11 @@ static bool agent_poll_event(struct path *path, struct path_event *ret)
 						    .route = a->list.pairs.v[a->list.selected].route };
 			return true;
 		}
+	}
+	if (a->list.says_doubted) {
+		a->list.says_doubted = false;
+		*ret = (struct path_event){ .type = PATH_DOUBTED };
+		return true;
 	}
 	if (a->list.says_handshake) {
 		a->list.says_handshake = false;

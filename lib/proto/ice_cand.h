@@ -19,6 +19,7 @@ struct ice_cand {
 	uint16_t pairs; /* that use this entry */
 	bool is_valid;
 	bool is_optimistic; /* remote side: inferred, not announced */
+	uint64_t added_us; /* peer-reflexive: when it was discovered */
 	uint32_t age; /* order of insertion */
 };
 

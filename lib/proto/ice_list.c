@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/ice_list.h"
 
+#include <string.h>
+
 #include "base/log.h"
 
 /* Gap below which a request of the peer does not hurry our own check: its answer is probably under way. */
@@ -9,6 +11,9 @@
  */
 #define RIVAL_REQUESTS 4
 #define RIVAL_US FZ_SEC(5)
+/* Peer-reflexive candidates at one time, and how long each is sure of its place. */
+#define PRFLX_MAX 6
+#define PRFLX_TEST_US FZ_SEC(10)
 
 void ice_list_init(struct ice_list *s, const struct fz_env *env, bool controlling)
 {
@@ -71,6 +76,14 @@ static void nominate(struct ice_list *s, struct ice_pair *p)
 	s->says_handshake = true;
 }
 
+static void doubt(struct ice_list *s)
+{
+	bool has_doubt = s->selected >= 0 && !ice_list_works(s, &s->pairs.v[s->selected]);
+
+	s->says_doubted |= has_doubt && !s->has_doubt;
+	s->has_doubt = has_doubt;
+}
+
 void ice_list_select(struct ice_list *s)
 {
 	int best = best_pair(s);
@@ -79,8 +92,10 @@ void ice_list_select(struct ice_list *s)
 		s->selected = -1;
 		return;
 	}
-	if (best == s->selected)
+	if (best == s->selected) {
+		doubt(s);
 		return;
+	}
 	s->reason = change_reason(s, best);
 	s->says_selected = s->had_selected = true;
 	s->selected = best;
@@ -88,6 +103,7 @@ void ice_list_select(struct ice_list *s)
 		s->pairs.v[i].rivals = 0;
 	if (s->is_controlling)
 		nominate(s, &s->pairs.v[best]);
+	doubt(s);
 }
 
 static uint64_t priority_of(const struct ice_list *s, size_t local, size_t remote)
@@ -232,6 +248,48 @@ int ice_list_local_of(const struct ice_list *s, const struct path_route *arrival
 	return -1;
 }
 
+static bool has_worked(const struct ice_list *s, size_t remote)
+{
+	for (size_t i = 0; i < s->pairs.len; i++)
+		if (s->pairs.v[i].remote == remote && s->pairs.v[i].has_succeeded)
+			return true;
+	return false;
+}
+
+static void forget_remote(struct ice_list *s, size_t remote)
+{
+	for (size_t i = s->pairs.len; i-- > 0;)
+		if (s->pairs.v[i].remote == remote)
+			ice_list_drop(s, i);
+	s->remotes.v[remote].is_valid = false;
+	memset(&s->remotes.v[remote].c.addr, 0,
+	       sizeof(s->remotes.v[remote].c.addr)); /* not withdrawn, just unknown */
+}
+
+/* Between two symmetric NAT boxes every check of an address just discovered comes out of a new port, which
+ * the other side discovers in turn, and so on without end. So only a few may be under test at a time. */
+static bool make_room_for_prflx(struct ice_list *s)
+{
+	int oldest = -1;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->remotes.len; i++) {
+		const struct ice_cand *e = &s->remotes.v[i];
+		if (!e->is_valid || e->c.kind != CAND_PRFLX)
+			continue;
+		n++;
+		if (s->now_us - e->added_us >= PRFLX_TEST_US &&
+		    (oldest < 0 || e->age < s->remotes.v[oldest].age) && !has_worked(s, i))
+			oldest = (int)i;
+	}
+	if (n < PRFLX_MAX)
+		return true;
+	if (oldest < 0)
+		return false;
+	forget_remote(s, (size_t)oldest);
+	return true;
+}
+
 int ice_list_remote_of(struct ice_list *s, const struct fz_addr *from, uint32_t priority)
 {
 	const struct cand c = { .kind = CAND_PRFLX, .priority = priority, .addr = *from };
@@ -241,11 +299,12 @@ int ice_list_remote_of(struct ice_list *s, const struct fz_addr *from, uint32_t 
 	if (at >= 0)
 		return at;
 	if (!cand_addr_usable(from) || ice_remote_is_withdrawn(&s->remotes, from))
-		return -1;
-	if (ice_remote_add(&s->remotes, s->env, &c, false, &fresh) < 0) {
+		return ICE_REMOTE_IGNORE;
+	if (!make_room_for_prflx(s) || ice_remote_add(&s->remotes, s->env, &c, false, &fresh) < 0) {
 		s->n_full++;
-		return -1;
+		return ICE_REMOTE_FULL;
 	}
+	s->remotes.v[fresh].added_us = s->now_us;
 	return (int)fresh;
 }
 

@@ -17,7 +17,8 @@ struct ice_list {
 	uint64_t now_us; /* set by the agent before every call */
 	uint64_t n_full; /* candidates and pairs dropped for lack of room */
 	/* Told to the owner by the agent, which clears them. */
-	bool says_selected, says_handshake;
+	bool says_selected, says_handshake, says_doubted;
+	bool has_doubt; /* the selected pair is suspect, told */
 	enum path_reason reason;
 };
 
@@ -47,8 +48,9 @@ void ice_list_switch_role(struct ice_list *s);
 
 /* The host or relay candidate of ours that this datagram was sent to; -1 when there is none. */
 int ice_list_local_of(const struct ice_list *s, const struct path_route *arrival);
-/* The candidate of the peer that this request came from, a new peer-reflexive one if need be; -1: ignore the
- * request. */
+/* The candidate of the peer that this request came from, a new peer-reflexive one if need be. */
+#define ICE_REMOTE_IGNORE -1 /* withdrawn, or not an address to talk to */
+#define ICE_REMOTE_FULL -2 /* answer, but keep nothing */
 int ice_list_remote_of(struct ice_list *s, const struct fz_addr *from, uint32_t priority);
 /* A request arrived on this pair. */
 void ice_list_requested(struct ice_list *s, int pair, bool use_candidate);

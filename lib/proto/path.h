@@ -62,6 +62,8 @@ enum path_event_type {
 	PATH_SELECTED, /* payload goes to ev.route from now on; the first one or a better one */
 	PATH_WANT_HANDSHAKE, /* start a WireGuard handshake unless one is in progress or was started recently
 			      */
+	PATH_DOUBTED, /* nobody answers on the selected path and no other works: time to ask our relays
+		       * whether they are alive. Payload goes on as before. */
 	PATH_FAILED /* no path and none in sight: the connection is over; reason set */
 };
 

@@ -450,8 +450,11 @@ static void channels_due(struct turn_alloc *a)
 			turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
 			break;
 		case TURN_CHAN_GIVE_UP:
-			side_lost(a, a->active); /* clears all channels */
-			return;
+			/* Four lost datagrams of one bind prove little on a lossy line: a refresh decides. */
+			turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
+			if (a->ctl == CTL_NONE)
+				turn_start_control(a, CTL_REFRESH, &turn_schedule);
+			break;
 		}
 	}
 }

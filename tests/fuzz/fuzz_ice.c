@@ -69,7 +69,7 @@ static void drain(struct world *w)
 	}
 	must(n == 0);
 	while (path_poll_event(w->p, &ev))
-		must(++n_events <= 3);
+		must(++n_events <= 4);
 }
 
 static struct path_route some_route(struct world *w)

@@ -13,7 +13,7 @@
 
 #define PING_US FZ_MS(200)
 #define RETRY_US FZ_SEC(1) /* ask the portal again */
-#define HANDSHAKE_US FZ_SEC(5) /* repeat an unanswered handshake */
+#define HANDSHAKE_US FZ_SEC(2) /* repeat an unanswered handshake */
 #define PROACTIVE_US FZ_SEC(20) /* gap between handshakes for a better path */
 #define IDLE_US FZ_SEC(20)
 #define NEW_RELAY_US FZ_SEC(5) /* the portal names a lost relay again */
@@ -137,11 +137,15 @@ static void open_relay(struct bare *b, int i)
 		s->alloc = NULL;
 }
 
+/* One that answers, if possible one that has given us an address. */
 static int pick_relay(struct bare *b)
 {
 	int n = 0, usable[BARE_RELAYS_MAX];
 
 	for (int i = 0; i < b->n_relays; i++)
+		if (b->relays[i].alloc != NULL && turn_alloc_state(b->relays[i].alloc) == TURN_READY)
+			usable[n++] = i;
+	for (int i = 0; i < b->n_relays && n == 0; i++)
 		if (b->relays[i].alloc != NULL && turn_alloc_rtt_us(b->relays[i].alloc) > 0)
 			usable[n++] = i;
 	return n > 0 ? usable[sim_random(b->net, (uint64_t)n)] : -1;
@@ -311,13 +315,24 @@ static void path_output(struct bare *b, struct conn *c)
 			send_on(b, &route, buf, (size_t)n);
 }
 
+static void ask_relay(struct bare *b, const struct conn *c)
+{
+	if (c->relay >= 0 && b->relays[c->relay].alloc != NULL)
+		turn_alloc_refresh(b->relays[c->relay].alloc, b->now_us);
+}
+
 static void path_events(struct bare *b, struct conn *c)
 {
 	struct path_event ev;
 
 	while (c->path != NULL && path_poll_event(c->path, &ev)) {
 		switch (ev.type) {
+		case PATH_DOUBTED:
+			ask_relay(b, c);
+			break;
 		case PATH_SELECTED:
+			if (ev.reason == PATH_REASON_LOST)
+				ask_relay(b, c);
 			c->st.changes++;
 			c->st.lost_paths += ev.reason == PATH_REASON_LOST;
 			if (c->st.selected_us == 0)
@@ -332,6 +347,7 @@ static void path_events(struct bare *b, struct conn *c)
 			break;
 		case PATH_FAILED:
 			c->st.failures++;
+			ask_relay(b, c);
 			path_free(c->path);
 			c->path = NULL;
 			c->is_established = c->has_handshake = false;
@@ -492,7 +508,6 @@ static void handle_msg(struct bare *b, const struct path_route *arrival, const u
 
 	if (c == NULL || data[8] == c->is_controlling) {
 		b->conns[0].st.strangers++;
-		if (b->opts.keep_log) printf("STRANGER len %zu type %d id %u\n", len, data[0], (unsigned)fz_get_be32(data+4));
 		return;
 	}
 	if (c->path == NULL)
@@ -538,6 +553,15 @@ static void handle_inner(struct bare *b, const struct path_route *arrival, const
 		(void)path_handle_datagram(c->path, arrival, data, len, b->now_us);
 }
 
+/* What a relay sends that we gave up is nobody's. */
+static bool is_lost_relay(const struct bare *b, const struct fz_addr *from)
+{
+	for (int i = 0; i < b->n_relays; i++)
+		if (fz_addr_equal(&b->relays[i].addr4, from) || fz_addr_equal(&b->relays[i].addr6, from))
+			return true;
+	return false;
+}
+
 static void receive(void *ctx, const struct fz_addr *to, const struct fz_addr *from, const uint8_t *data,
 		    size_t len, uint64_t now_us)
 {
@@ -561,7 +585,8 @@ static void receive(void *ctx, const struct fz_addr *to, const struct fz_addr *f
 		pump(b);
 		return;
 	}
-	handle_inner(b, &arrival, data, len);
+	if (!is_lost_relay(b, from))
+		handle_inner(b, &arrival, data, len);
 	pump(b);
 }
 

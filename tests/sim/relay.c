@@ -26,6 +26,7 @@ struct alloc {
 	bool is_live;
 	struct fz_addr client, server;
 	struct fz_addr relayed4, relayed6;
+	struct stun_txid made_by;
 	uint64_t until_us;
 	struct channel ch[CHANNELS_MAX];
 	unsigned n_ch;
@@ -154,13 +155,31 @@ static bool wants(const struct request *q, enum fz_family family)
 	return first == family || q->attrs.additional_family == family;
 }
 
-static void allocate(struct relay *r, const struct request *q)
+static void tell_allocation(struct relay *r, const struct request *q, const struct alloc *a)
 {
 	uint8_t buf[256];
 	struct stun_enc e;
-	struct alloc *a = NULL;
 
-	if (alloc_of(r, q->client, q->server, q->now_us) != NULL) {
+	reply_init(&e, buf, sizeof(buf), q, STUN_SUCCESS);
+	if (a->relayed4.port)
+		stun_put_xor_addr(&e, TURN_XOR_RELAYED_ADDRESS, &a->relayed4);
+	if (a->relayed6.port)
+		stun_put_xor_addr(&e, TURN_XOR_RELAYED_ADDRESS, &a->relayed6);
+	stun_put_xor_addr(&e, STUN_XOR_MAPPED_ADDRESS, q->client);
+	stun_put_u32(&e, TURN_LIFETIME, LIFETIME_S);
+	reply_end(r, &e, q, true);
+}
+
+static void allocate(struct relay *r, const struct request *q)
+{
+	struct alloc *a = alloc_of(r, q->client, q->server, q->now_us);
+
+	/* RFC 8656 section 7.2: a repeated request gets the same answer. */
+	if (a != NULL && memcmp(&a->made_by, &q->m.txid, sizeof(a->made_by)) == 0) {
+		tell_allocation(r, q, a);
+		return;
+	}
+	if (a != NULL) {
 		refuse(r, q, TURN_CODE_ALLOCATION_MISMATCH, true);
 		return;
 	}
@@ -175,6 +194,7 @@ static void allocate(struct relay *r, const struct request *q)
 	*a = (struct alloc){ .is_live = true,
 			     .client = *q->client,
 			     .server = *q->server,
+			     .made_by = q->m.txid,
 			     .until_us = q->now_us + FZ_SEC(LIFETIME_S) };
 	uint16_t port = r->next_port++;
 	if (r->next_port == 0)
@@ -183,14 +203,7 @@ static void allocate(struct relay *r, const struct request *q)
 		a->relayed4 = (struct fz_addr){ .ip = r->opts.ip4, .port = port };
 	if (wants(q, FZ_FAMILY_INET6) && r->opts.ip6.family)
 		a->relayed6 = (struct fz_addr){ .ip = r->opts.ip6, .port = port };
-	reply_init(&e, buf, sizeof(buf), q, STUN_SUCCESS);
-	if (a->relayed4.port)
-		stun_put_xor_addr(&e, TURN_XOR_RELAYED_ADDRESS, &a->relayed4);
-	if (a->relayed6.port)
-		stun_put_xor_addr(&e, TURN_XOR_RELAYED_ADDRESS, &a->relayed6);
-	stun_put_xor_addr(&e, STUN_XOR_MAPPED_ADDRESS, q->client);
-	stun_put_u32(&e, TURN_LIFETIME, LIFETIME_S);
-	reply_end(r, &e, q, true);
+	tell_allocation(r, q, a);
 }
 
 static void refresh(struct relay *r, const struct request *q, struct alloc *a)

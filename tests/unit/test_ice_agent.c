@@ -492,6 +492,8 @@ START_TEST(consent_loss_15_1)
 	uint64_t first_unanswered_us = r.now_us;
 	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_HOST);
 	expect_event(&r, PATH_WANT_HANDSHAKE, PATH_REASON_NONE, NULL);
+	run_until(&r, first_unanswered_us + FZ_SEC(5));
+	expect_event(&r, PATH_DOUBTED, PATH_REASON_NONE, NULL);
 	run_until(&r, first_unanswered_us + FZ_MS(16500) - 1);
 	expect_no_event(&r);
 	ck_assert_ptr_nonnull(path_selected(r.p));
@@ -934,6 +936,37 @@ START_TEST(options_are_checked)
 }
 END_TEST
 
+/* Two symmetric NAT boxes: every check comes from yet another port. */
+START_TEST(endless_discoveries)
+{
+	struct rig r;
+	struct path_stats st;
+	struct sent c;
+	size_t n_checks = 0, n_answers = 0;
+
+	rig_init(&r, false);
+	add_local(&r, CAND_HOST, HOST, HOST);
+	add_remote(&r, TEXT_SRFLX);
+	for (uint16_t i = 0; i < 500; i++) {
+		struct path_route from = route(HOST, false, PEER_SRFLX);
+		struct ice_request req = plain_request(&r, i);
+		from.remote.port = (uint16_t)(1000 + i);
+		request(&r, &from, &req);
+		while (next_sent(&r, &c)) {
+			n_checks += c.m.type == ICE_REQUEST;
+			n_answers += c.m.type == ICE_SUCCESS;
+		}
+		advance(&r, FZ_MS(20));
+	}
+	path_get_stats(r.p, &st);
+	ck_assert_uint_eq(n_answers, 500);
+	ck_assert_uint_le(st.pairs, 7);
+	ck_assert_uint_le(n_checks, 50);
+	ck_assert_uint_gt(st.full, 400);
+	rig_done(&r);
+}
+END_TEST
+
 START_TEST(small_buffer_loses_nothing)
 {
 	struct rig r;
@@ -989,6 +1022,7 @@ Suite *unit_suite(void)
 	unit_case(s, "failure", candidates_deadline_15_2, consent_loss_15_1, no_common_family);
 	unit_case(s, "input", refused_datagrams, remote_texts, invalidation_by_address_and_type,
 		  local_texts_and_removal, handshake_replies_leave_where_it_came_from);
-	unit_case(s, "limits", bounded, options_are_checked, small_buffer_loses_nothing, out_of_memory);
+	unit_case(s, "limits", bounded, endless_discoveries, options_are_checked, small_buffer_loses_nothing,
+		  out_of_memory);
 	return s;
 }
