@@ -258,6 +258,8 @@ static int configure(struct stream *s, const struct stream_opts *o)
 	curl_easy_setopt(e, CURLOPT_HTTPPROXYTUNNEL,
 			 1L); /* we bring the bytes: plain HTTP is tunnelled too */
 	curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
+	if (o->ca_file && curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file) != CURLE_OK)
+		return FZ_ERR_NOMEM;
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, total); /* covers TLS and proxy as well */
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->detail);

@@ -40,6 +40,7 @@ struct stream_opts {
 	uint32_t total_ms; /* for everything until open; 0 = 15000 */
 	const struct fz_ip *addrs; /* addresses of host, found by other means; none = the system's resolver */
 	size_t addrs_len;
+	const char *ca_file; /* PEM file of trust roots; NULL = the system's */
 };
 enum stream_state { STREAM_CONNECTING, STREAM_OPEN, STREAM_FAILED };
 
