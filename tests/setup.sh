@@ -42,7 +42,8 @@ dnsmasq-base /usr/sbin/dnsmasq
 coturn /usr/bin/turnserver
 util-linux /usr/bin/unshare
 '
-bench_packages='
+# programs of other people that tests and benches run against
+peer_packages='
 wireguard-go /usr/bin/wireguard-go
 wireguard-tools /usr/bin/wg
 binutils /usr/bin/strip
