@@ -501,6 +501,13 @@ int node_remove_candidate(struct node *n, const struct fz_uuid *peer, const char
 
 /* ---- turns ---- */
 
+/* The path went silent: our relay may have forgotten us, or our NAT box the relay. */
+static void doubt_relay(struct node *n, struct conn *c)
+{
+	if (c->relay)
+		turn_alloc_refresh(c->relay->alloc, n->now_us);
+}
+
 /* What the agents of one connection decided; false: it is over. */
 static bool settle_conn(struct node *n, struct conn *c)
 {
@@ -509,13 +516,15 @@ static bool settle_conn(struct node *n, struct conn *c)
 	const char *why = "no answer";
 
 	while (path_poll_event(c->path, &pe)) {
+		if (pe.type == PATH_DOUBTED || pe.reason == PATH_REASON_LOST || pe.type == PATH_FAILED)
+			doubt_relay(n, c);
 		if (pe.type == PATH_FAILED) {
 			c->state = CONN_FAILED;
 			why = pe.reason == PATH_REASON_NO_CANDIDATES ? "no address of the peer works"
 								     : "the peer does not answer on any path";
 		} else if (pe.type == PATH_WANT_HANDSHAKE) {
 			conn_want_handshake(c, n->now_us);
-		} else {
+		} else if (pe.type == PATH_SELECTED) {
 			bool first = c->state == CONN_CONNECTING;
 			c->route = pe.route;
 			if (first) {
