@@ -12,6 +12,7 @@
 #include "gateway.h"
 #include "packet.h"
 #include "platform.h"
+#include "portal.h"
 #include "run.h"
 #include "tunnel.h"
 #include "types.h"

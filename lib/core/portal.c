@@ -95,6 +95,8 @@ int portal_new(const struct fz_env *env, const struct portal_opts *opts, uint64_
 	p->env = env;
 	p->role = opts->role;
 	p->iceless = opts->iceless;
+	p->keep_payload = opts->keep_payload;
+	p->now_us = now_us;
 	p->url = url;
 	p->last = &p->first;
 	phx_chan_init(&p->chan, env, opts->role == PORTAL_ROLE_CLIENT ? "client" : "gateway");
@@ -119,6 +121,7 @@ static void drop_waiting(struct portal *p)
 		struct portal_waiting *w = p->first;
 		p->first = w->next;
 		portal_event_clear(p->env, &w->event);
+		phx_msg_clear(&w->msg);
 		fz_free(p->env, w);
 	}
 	p->last = &p->first;
@@ -130,6 +133,7 @@ void portal_free(struct portal *p)
 	if (p == NULL)
 		return;
 	drop_waiting(p);
+	phx_msg_clear(&p->last_msg);
 	ws_conn_free(p->conn);
 	phx_chan_clear(&p->chan);
 	portal_held_clear(&p->held, p->env);
@@ -306,6 +310,10 @@ static void handle_push(struct portal *p, struct phx_msg *m, uint64_t now_us)
 		p->last = &w->next;
 		p->waiting++;
 		fz_debug(p->env, "portal", "received %s", m->event);
+		if (p->keep_payload) {
+			w->msg = *m;
+			*m = (struct phx_msg){ 0 };
+		}
 		return;
 	}
 	fz_free(p->env, w);
@@ -417,6 +425,7 @@ void portal_handle_timeout(struct portal *p, uint64_t now_us)
 {
 	struct phx_chan_out out;
 
+	p->now_us = now_us;
 	if (p->state == PORTAL_WAITING && p->dial_us <= now_us) {
 		p->state = PORTAL_DIALING;
 		p->dial_us = FZ_NEVER_US;
@@ -459,6 +468,18 @@ void portal_reconnect(struct portal *p, uint64_t now_us)
 		wait = p->last_dial_us + REDIAL_MIN_US - now_us;
 	dial_after(p, wait, now_us);
 	p->tell_down = p->was_up;
+}
+
+void portal_last_message(const struct portal *p, const char **ret_event, const struct jv **ret_payload)
+{
+	*ret_event = p->last_msg.event;
+	*ret_payload = p->last_msg.payload;
+}
+
+void portal_lose_message(struct portal *p)
+{
+	if (p->state == PORTAL_OPEN)
+		lose(p, "a message could not be stored", p->now_us);
 }
 
 void portal_shutdown(struct portal *p, uint64_t now_us)
@@ -519,6 +540,8 @@ static bool take_message(struct portal *p, struct portal_out *ret)
 	p->waiting--;
 	ret->type = PORTAL_OUT_MESSAGE;
 	ret->u.message = w->event;
+	phx_msg_clear(&p->last_msg);
+	p->last_msg = w->msg;
 	fz_free(p->env, w);
 	return true;
 }

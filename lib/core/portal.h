@@ -29,6 +29,7 @@ struct portal_opts {
 	const char *device_serial, *device_uuid; /* NULL = unknown; client only */
 	enum portal_role role;
 	bool iceless; /* capability announced after each join */
+	bool keep_payload; /* for portal_last_message() */
 	uint64_t retry_budget_us; /* sum of waits after the first join until it is fatal; 0 = unlimited */
 };
 
@@ -91,6 +92,12 @@ struct portal_out {
 };
 bool portal_poll_event(struct portal *p, struct portal_out *ret);
 void portal_out_clear(struct portal *p, struct portal_out *out);
+
+/* Wire form of the message polled last, valid until the next poll; needs keep_payload. */
+void portal_last_message(const struct portal *p, const char **ret_event, const struct jv **ret_payload);
+/* The receiver could not take the message polled last: its state is stale now, so the channel is set up anew.
+ */
+void portal_lose_message(struct portal *p);
 
 bool portal_is_up(const struct portal *p); /* joined */
 

@@ -22,6 +22,7 @@ enum portal_state {
 struct portal_waiting {
 	struct portal_waiting *next;
 	struct portal_event event;
+	struct phx_msg msg; /* keep_payload */
 };
 
 struct portal {
@@ -30,11 +31,13 @@ struct portal {
 	bool iceless;
 	struct portal_url url;
 	char *token, *name, *user_agent, *device_serial, *device_uuid;
-	bool has_token, has_key;
+	bool keep_payload, has_key;
+	struct phx_msg last_msg; /* keep_payload: of the message polled last */
 	char external_id[PORTAL_PARAM_MAX + 1];
 	struct fz_key key;
 
 	enum portal_state state;
+	uint64_t now_us; /* of the last timeout handled: portal_lose_message() knows no other */
 	uint64_t dial_us, last_dial_us; /* when to dial; when it was last asked for */
 	uint64_t give_up_us; /* of a dial and its upgrade */
 	struct portal_retry retry;
