@@ -29,7 +29,8 @@ enum fz_ready {
 	FZ_READY_UDP_SEND = 4, /**< udp_send may be tried again after FZ_ERR_AGAIN */
 	FZ_READY_STREAM = 8, /**< a stream changed state, or may be read or written */
 	FZ_READY_NET = 16, /**< net_event may give a change */
-	FZ_READY_TUN_WRITE = 32 /**< tun_write may be tried again after FZ_ERR_AGAIN */
+	FZ_READY_TUN_WRITE = 32, /**< tun_write may be tried again after FZ_ERR_AGAIN */
+	FZ_READY_WAKE = 64 /**< wake was called since the last time that this bit was set */
 };
 
 /** How to open the tunnel device. */
@@ -117,6 +118,9 @@ struct fz_platform_ops {
 	 * fz_ready; none at the deadline or after a signal. Level-triggered: what was not consumed is
 	 * reported again. Runs the platform's own due affairs. */
 	int (*wait)(void *p, uint64_t until_us, uint32_t *ret_ready);
+	/** Make the wait() under way return with ::FZ_READY_WAKE, or the next one if none is. Called from any
+	 * thread and from signal handlers, so it must be async-signal-safe. */
+	void (*wake)(void *p);
 
 	/** Create or adopt the device; it stays down until net_apply().
 	 *  FZ_ERR_PERM lacks privileges, FZ_ERR_NOT_FOUND no /dev/net/tun, FZ_ERR_STATE name in use. */

@@ -53,8 +53,13 @@ FZ_API FZ_MUST_CHECK int fz_run_dispatch(struct fz_run *r);
 /** Next event that concerns the program; false = none. */
 FZ_API bool fz_run_poll_event(struct fz_run *r, struct fz_event *ret);
 
-/** Work until there is an event to poll or a signal was caught: 1. Errors as fz_run_dispatch(). */
+/** Work until there is an event to poll, fz_run_wake() was called or a signal was caught: 1. Errors as
+ * fz_run_dispatch(). */
 FZ_API FZ_MUST_CHECK int fz_run_run(struct fz_run *r);
+/** Make the fz_run_run() under way return 1, or the next one if none is. May be called from a signal handler
+ * or another thread while @p r lives. A handler that sets a flag and calls this loses no signal: one that
+ * arrives between a look at the flag and fz_run_run() ends that call at once. */
+FZ_API void fz_run_wake(struct fz_run *r);
 /** The network changed or SIGHUP: a client resets, a gateway connects to the portal again. */
 FZ_API void fz_run_reset(struct fz_run *r);
 /** Say goodbye to peers and portal; waits at most @p timeout_ms for the last bytes to leave. */

@@ -406,11 +406,17 @@ int fz_run_run(struct fz_run *r)
 		if (err < 0)
 			return err;
 		/* Nothing ready before the deadline: a signal. */
-		woken = ready == 0 && (until == FZ_NEVER_US || ask(r, now_us) < until);
+		woken = (ready & FZ_READY_WAKE) ||
+			(ready == 0 && (until == FZ_NEVER_US || ask(r, now_us) < until));
 		err = turn(r, ready);
 		until = deadline(r);
 	} while (err == 0 && !woken && r->events_len == 0);
 	return err ? (r->events_len > 0 ? 1 : err) : 1;
+}
+
+void fz_run_wake(struct fz_run *r)
+{
+	ask(r, wake);
 }
 
 int fz_run_fd(const struct fz_run *r)

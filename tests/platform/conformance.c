@@ -500,6 +500,20 @@ START_TEST(streams_left_open_are_closed)
 }
 END_TEST
 
+/* The wake-up may come before the wait, and none is reported twice. */
+START_TEST(wake_ends_a_wait)
+{
+	uint32_t ready = 0;
+
+	OPS(&rig.a)->wake(rig.a.ctx);
+	OPS(&rig.a)->wake(rig.a.ctx);
+	ck_assert_int_eq(OPS(&rig.a)->wait(rig.a.ctx, FZ_NEVER_US, &ready), 0);
+	ck_assert_uint_eq(ready & FZ_READY_WAKE, FZ_READY_WAKE);
+	ck_assert_int_eq(OPS(&rig.a)->wait(rig.a.ctx, 0, &ready), 0);
+	ck_assert_uint_eq(ready & FZ_READY_WAKE, 0);
+}
+END_TEST
+
 START_TEST(network_changes_are_told)
 {
 	rig_change_network();
@@ -571,6 +585,7 @@ Suite *unit_suite(void)
 				      streams_push_back,
 				      streams_fail_with_a_reason,
 				      streams_left_open_are_closed,
+				      wake_ends_a_wait,
 				      network_changes_are_told,
 				      own_tunnel_is_no_change,
 				      lost_tunnel_is_told };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,8 @@ static void lx_free(void *p)
 	lx_udp_close(lx);
 	lx_net_free(lx);
 	lx_watch_close(lx);
+	if (lx->wake >= 0)
+		close(lx->wake);
 	if (lx->ep >= 0)
 		close(lx->ep);
 	fz_free(lx->env, lx);
@@ -46,6 +49,7 @@ static const struct fz_platform_ops table = {
 	.wait_fd = lx_wait_fd,
 	.next_timeout = lx_next_timeout,
 	.wait = lx_wait,
+	.wake = lx_wake,
 	.tun_open = lx_tun_open,
 	.tun_read = lx_tun_read,
 	.tun_write = lx_tun_write,
@@ -89,12 +93,15 @@ int fz_platform_linux_new(const struct fz_env *env, const struct fz_platform_lin
 	lx->opts = o;
 	lx->tun.fd = lx->udp[0].fd = lx->udp[1].fd = -1;
 	lx->ep = epoll_create1(EPOLL_CLOEXEC);
-	if (lx->ep < 0) {
-		fz_error(env, "loop", "epoll: %s", strerror(errno));
+	lx->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (lx->ep < 0 || lx->wake < 0) {
+		fz_error(env, "loop", "epoll or eventfd: %s", strerror(errno));
 		err = FZ_ERR_IO;
-	} else if (!o.no_watch) {
-		err = lx_watch_open(lx);
+	} else {
+		err = lx_loop_add(lx, lx->wake, LX_TAG_WAKE);
 	}
+	if (err == 0 && !o.no_watch)
+		err = lx_watch_open(lx);
 	if (err) {
 		lx_free(lx);
 		return err;

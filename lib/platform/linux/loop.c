@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "platform/linux/lx.h"
 
@@ -41,6 +42,16 @@ void lx_loop_del(struct lx *lx, int fd)
 {
 	(void)epoll_ctl(lx->ep, EPOLL_CTL_DEL, fd,
 			NULL); /* a descriptor of a lost device may be gone already */
+}
+
+void lx_wake(void *p)
+{
+	const struct lx *lx = p;
+	const uint64_t one = 1;
+	int e = errno; /* of whatever a signal handler interrupted */
+
+	(void)!write(lx->wake, &one, sizeof(one)); /* fails only when 2^64 - 1 of them wait */
+	errno = e;
 }
 
 int lx_wait_fd(void *p)
@@ -114,6 +125,7 @@ static uint32_t tun_event(struct lx *lx, uint32_t events)
 static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 {
 	enum lx_tag tag = (enum lx_tag)(ev->data.u64 & 0xffffffffu);
+	uint64_t count;
 
 	switch (tag) {
 	case LX_TAG_TUN:
@@ -125,6 +137,9 @@ static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 	case LX_TAG_WATCH:
 		lx_watch_read(lx);
 		break;
+	case LX_TAG_WAKE:
+		(void)!read(lx->wake, &count, sizeof(count));
+		return FZ_READY_WAKE;
 	case LX_TAG_STREAM:
 		return lx_streams_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
 	}

@@ -23,7 +23,7 @@
 #define LX_NAME_MAX 16 /* IFNAMSIZ */
 
 /* What an epoll event belongs to: the low half of its data; the high half is the descriptor. */
-enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM };
+enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM, LX_TAG_WAKE };
 
 struct lx_tun {
 	int fd; /* -1 = closed */
@@ -54,6 +54,7 @@ struct lx {
 	struct fz_platform_linux_opts opts;
 	struct fz_platform_stats stats;
 	int ep;
+	int wake; /* eventfd */
 	struct lx_tun tun;
 	struct lx_sock udp[2]; /* IPv4, IPv6 */
 	unsigned udp_first; /* the socket that the next receive asks first */
@@ -71,6 +72,7 @@ int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag);
 void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out);
 void lx_loop_del(struct lx *lx, int fd);
 int lx_wait(void *p, uint64_t until_us, uint32_t *ret_ready);
+void lx_wake(void *p);
 int lx_wait_fd(void *p);
 uint64_t lx_next_timeout(void *p);
 

@@ -50,8 +50,18 @@ static int wait(void *p, uint64_t until_us, uint32_t *ret_ready)
 	}
 	if (mem_streams_ready(h))
 		ready |= FZ_READY_STREAM;
+	if (h->woken)
+		ready |= FZ_READY_WAKE;
+	h->woken = false;
 	*ret_ready = ready;
 	return 0;
+}
+
+static void wake(void *p)
+{
+	struct mem_host *h = p;
+
+	h->woken = true;
 }
 
 static int tun_open(void *p, const struct fz_tun_opts *opts)
@@ -350,6 +360,7 @@ const struct fz_platform_ops mem_ops = {
 	.wait_fd = wait_fd,
 	.next_timeout = next_timeout,
 	.wait = wait,
+	.wake = wake,
 	.tun_open = tun_open,
 	.tun_read = tun_read,
 	.tun_write = tun_write,

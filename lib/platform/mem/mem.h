@@ -31,7 +31,7 @@ struct mem_host {
 	struct fz_memnet *net;
 	struct mem_host *next;
 	struct fz_ip ip[2]; /* IPv4, IPv6 */
-	bool tun_open, tun_blocked;
+	bool tun_open, tun_blocked, woken;
 	uint16_t port; /* 0 = sockets closed */
 	uint8_t *rx_buf; /* what udp_recv returns */
 	struct mem_queue rx, tun_in, tun_out;
