@@ -10,6 +10,7 @@
 #include "error.h"
 #include "event.h"
 #include "gateway.h"
+#include "nat.h"
 #include "packet.h"
 #include "platform.h"
 #include "portal.h"

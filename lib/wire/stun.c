@@ -10,13 +10,13 @@
 bool stun_read_addr(struct fz_rd value, const struct stun_txid *txid, struct fz_addr *ret)
 {
 	struct fz_addr got = { 0 };
-	uint8_t mask[16];
+	uint8_t mask[16] = { 0 };
 	size_t ip_len;
 
-	fz_put_be32(mask, STUN_COOKIE);
-	memcpy(mask + 4, txid ? txid->b : mask, STUN_TXID_LEN);
-	if (txid == NULL)
-		memset(mask, 0, sizeof(mask));
+	if (txid) {
+		fz_put_be32(mask, STUN_COOKIE);
+		memcpy(mask + 4, txid->b, STUN_TXID_LEN);
+	}
 	fz_rd_u8(&value); /* reserved: sent as zero, ignored on receipt */
 	uint8_t family = fz_rd_u8(&value);
 	got.port = fz_rd_be16(&value) ^ fz_get_be16(mask);
