@@ -2,9 +2,10 @@
 /** @file nat.h
  *  Getting through NATs, one tool at a time:
  *   - struct fz_stun_probe asks a STUN server from which address it sees us (RFC 8489);
- *   - struct fz_turn is a client of one TURN relay (RFC 8656) and works with every server of that RFC.
+ *   - struct fz_turn is a client of one TURN relay (RFC 8656) and works with every server of that RFC;
+ *   - struct fz_path finds out, together with its peer, which pair of addresses works best (ICE, RFC 8445).
  *
- *  Both are sans-IO: no socket, no clock, no thread. The caller carries datagrams and tells the time, in microseconds
+ *  All are sans-IO: no socket, no clock, no thread. The caller carries datagrams and tells the time, in microseconds
  *  of any monotonic clock:
  *
  *  @code
@@ -229,6 +230,182 @@ FZ_API bool fz_turn_server(const struct fz_turn *t, struct fz_addr *ret);
 FZ_API uint64_t fz_turn_rtt_us(const struct fz_turn *t);
 /** Read the counters. */
 FZ_API void fz_turn_stats(const struct fz_turn *t, struct fz_turn_stats *ret);
+
+/** One end of a path between two peers: an ICE agent (RFC 8445, trickle ICE after RFC 8838), full, with one component. It
+ *  is fed with our addresses (from struct fz_turn, say) and with the peer's candidates, which travel as text over a channel
+ *  of the caller's own; it tests every pair of them for as long as it lives, and says where payload should go: over
+ *  the first pair that works, then over better ones, then, when that one breaks, over whatever still works.
+ *
+ *  One object belongs to one thread at a time; different objects are independent. Datagrams between the peers are
+ *  authenticated STUN, 64 to 148 bytes; payload never passes through the agent. */
+struct fz_path;
+
+/** How often pairs are tested. The idle profiles are for connections without payload. */
+enum fz_path_profile {
+	FZ_PATH_CLIENT = 0,      /**< often (every 1.5 s), gives up after about 16 s of silence */
+	FZ_PATH_CLIENT_IDLE = 1, /**< every 25 s, gives up after 100 s */
+	FZ_PATH_SERVER = 2,      /**< rarely (every 15 s), gives up after about 10 minutes */
+	FZ_PATH_SERVER_IDLE = 3  /**< every 25 s, gives up after 1,000 s */
+};
+
+/** Zero it, set size, the four credentials and the role. */
+struct fz_path_opts {
+	size_t size;              /**< sizeof(struct fz_path_opts), as seen by the caller */
+	const char *local_ufrag;  /**< our name in this session, at most 32 bytes, no colon; copied */
+	const char *local_pwd;    /**< secret under which the peer's requests are checked, at most 256 bytes; copied */
+	const char *remote_ufrag; /**< the peer's name; both ends must know all four */
+	const char *remote_pwd;   /**< the peer's secret */
+	uint32_t controlling;     /**< 1 = this end decides; exactly one end does (a conflict resolves itself) */
+	uint32_t profile;         /**< enum fz_path_profile */
+	uint32_t idle_profile;    /**< enum fz_path_profile, after fz_path_set_idle() */
+	uint32_t tag;             /**< chosen by the caller, unique among its agents: see fz_path_peek() */
+};
+
+/** Kinds of candidates, RFC 8445 section 5.1.1. */
+enum fz_path_kind {
+	FZ_PATH_HOST = 0,  /**< address of one of our sockets */
+	FZ_PATH_PRFLX = 1, /**< discovered by a test; never announced */
+	FZ_PATH_SRFLX = 2, /**< how a server sees a socket */
+	FZ_PATH_RELAY = 3  /**< address on a relay */
+};
+
+/** An address under which one end may be reached. */
+struct fz_path_cand {
+	enum fz_path_kind kind;
+	struct fz_addr addr; /**< what the other end sends to */
+	struct fz_addr base; /**< ours: the socket behind it (relay: the socket that talks to the relay); the peer's: as
+			      * told, mostly of no use */
+};
+
+/** One way to the peer. */
+struct fz_path_route {
+	struct fz_addr local;   /**< our socket's address, or our address on a relay when local_relayed */
+	struct fz_addr remote;  /**< the peer's address */
+	uint32_t local_relayed; /**< 1 = to be sent through the relay that owns local (fz_turn_wrap()) */
+	uint32_t remote_relayed; /**< 1 = the peer's address is one on its relay; for information */
+};
+
+/** What an agent has to say. */
+enum fz_path_event_type {
+	FZ_PATH_SELECTED,       /**< payload goes to route from now on; reason is first, better or lost */
+	FZ_PATH_WANT_HANDSHAKE, /**< controlling end: start or renew whatever secures the payload */
+	FZ_PATH_DOUBTED,        /**< the selected pair went silent and no other works: ask the relays whether they are alive
+				 * (fz_turn_refresh()); payload goes on */
+	FZ_PATH_FAILED          /**< no pair works and none is in sight: free the object */
+};
+
+/** Why. */
+enum fz_path_reason {
+	FZ_PATH_REASON_NONE = 0,
+	FZ_PATH_REASON_FIRST = 1,         /**< selected: the first that works */
+	FZ_PATH_REASON_BETTER = 2,        /**< selected: a better one works */
+	FZ_PATH_REASON_LOST = 3,          /**< selected: the one before broke */
+	FZ_PATH_REASON_NO_CANDIDATES = 4, /**< failed: the peer announced no candidate within 10 s */
+	FZ_PATH_REASON_NO_ANSWER = 5      /**< failed: no pair is answered */
+};
+
+/** An event; fields without meaning for its type are zero. */
+struct fz_path_event {
+	enum fz_path_event_type type;
+	enum fz_path_reason reason;
+	struct fz_path_route route; /**< ::FZ_PATH_SELECTED */
+};
+
+/** Counters and state. */
+struct fz_path_stats {
+	uint64_t pairs;           /**< under test */
+	uint64_t pairs_working;   /**< answered of late */
+	uint64_t rtt_us;          /**< of the selected pair, smoothed; 0 = unknown */
+	uint64_t checks_sent;     /**< tests sent, */
+	uint64_t checks_answered; /**< ... and answered */
+	uint64_t dropped_auth;    /**< datagrams dropped: not authentic */
+	uint64_t dropped_local;   /**< ... sent to an address that is no candidate of ours */
+	uint64_t dropped_answer;  /**< ... answers to nothing asked within 10 s, or from elsewhere */
+	uint64_t dropped_request; /**< ... requests that the peer's role or a withdrawn address forbid */
+	uint64_t full;            /**< candidates, pairs and answers dropped at a limit (40 candidates, 100 pairs) */
+};
+
+/** Longest candidate text with its NUL. */
+#define FZ_PATH_TEXT_MAX 512
+
+/** Create an agent; nothing is sent before both ends have candidates.
+ *  @param env      borrowed until fz_path_free()
+ *  @param opts     copied
+ *  @param[out] ret owned by the caller
+ *  @param now_us   monotonic time
+ *  @retval FZ_ERR_ABI    opts come from a newer header and ask for something unknown here
+ *  @retval FZ_ERR_INVAL  credentials are missing, too long or contain a colon, or a profile is unknown
+ *  @retval FZ_ERR_NOMEM  nothing was allocated */
+FZ_API FZ_MUST_CHECK int fz_path_new(const struct fz_env *env, const struct fz_path_opts *opts, struct fz_path **ret,
+				     uint64_t now_us);
+/** Free it; the peer is not told. NULL is fine. */
+FZ_API void fz_path_free(struct fz_path *p);
+
+/** Add an address of ours. Host addresses first: tests are sent from host and relay addresses only.
+ *  @param[out] ret_text  what to tell the peer, when 1 is returned
+ *  @retval 1             new: send the text to the peer
+ *  @retval 0             known, redundant, or not usable as a candidate */
+FZ_API int fz_path_add_local(struct fz_path *p, const struct fz_path_cand *cand, char ret_text[FZ_PATH_TEXT_MAX],
+			     uint64_t now_us);
+/** An address of ours is gone; pairs with it are dropped at once.
+ *  @param[out] ret_text  what to tell the peer (for its fz_path_remove_remote()), when 1 is returned
+ *  @retval 1             it was a candidate
+ *  @retval 0             it was none */
+FZ_API int fz_path_remove_local(struct fz_path *p, const struct fz_path_cand *cand, char ret_text[FZ_PATH_TEXT_MAX],
+				uint64_t now_us);
+/** A text of the peer's fz_path_add_local().
+ *  @param[out] ret         what it says; where we have a relay, bind a channel to its address (fz_turn_bind())
+ *  @retval 0               taken, or known already
+ *  @retval FZ_ERR_WIRE     malformed: ignore it
+ *  @retval FZ_ERR_NOT_MINE for another session, or an address that nothing is sent to: ignore it
+ *  @retval FZ_ERR_FULL     too many
+ *  @retval FZ_ERR_NOMEM    may be tried again */
+FZ_API int fz_path_add_remote(struct fz_path *p, const char *text, struct fz_path_cand *ret, uint64_t now_us);
+/** A text of the peer's fz_path_remove_local().
+ *  @retval FZ_ERR_WIRE       malformed
+ *  @retval FZ_ERR_NOT_FOUND  never announced */
+FZ_API int fz_path_remove_remote(struct fz_path *p, const char *text, uint64_t now_us);
+
+/** Feed one datagram; @p data is borrowed for the call.
+ *  @param local          our socket's address on which it arrived; when it came through a relay, our address there
+ *  @param local_relayed  1 = it came through a relay
+ *  @param from           its source; through a relay, the peer that the relay names
+ *  @retval 0                dealt with
+ *  @retval FZ_ERR_NOT_MINE  no test, or another agent's: it may be payload
+ *  @retval FZ_ERR_WIRE      malformed: drop it
+ *  @retval FZ_ERR_AUTH      not authentic: drop it */
+FZ_API int fz_path_handle_datagram(struct fz_path *p, const struct fz_addr *local, uint32_t local_relayed,
+				   const struct fz_addr *from, const void *data, size_t len, uint64_t now_us);
+/** For callers with many agents: whose datagram is this? Nothing is authenticated here.
+ *  @param[out] ret_username  requests: "receiver:sender", a view into the datagram, not terminated; NULL for answers
+ *  @param[out] ret_len       its length
+ *  @param[out] ret_tag       answers: the tag of the agent that asked
+ *  @retval FZ_ERR_NOT_MINE   no test at all */
+FZ_API FZ_MUST_CHECK int fz_path_peek(const void *data, size_t len, const char **ret_username, size_t *ret_len,
+				      uint32_t *ret_tag);
+/** The relay that owns @p local carries data to and from @p remote from now on: what was sent before was lost, test
+ *  again at once. */
+FZ_API void fz_path_note_bound(struct fz_path *p, const struct fz_addr *local, const struct fz_addr *remote,
+			       uint64_t now_us);
+
+/** Do what is due; early calls do nothing. */
+FZ_API void fz_path_handle_timeout(struct fz_path *p, uint64_t now_us);
+/** When to call fz_path_handle_timeout(); ::FZ_NEVER_US = not at all. */
+FZ_API uint64_t fz_path_next_timeout(const struct fz_path *p);
+/** Write the next datagram to @p buf; call until 0, after every other call.
+ *  @param[out] ret  where it goes; through a relay when local_relayed
+ *  @return its length, 0 when there is none, or FZ_ERR_NOSPACE when cap is too small (nothing is lost;
+ *          ::FZ_NAT_TRANSMIT_MAX is enough) */
+FZ_API int fz_path_poll_transmit(struct fz_path *p, void *buf, size_t cap, struct fz_path_route *ret, uint64_t now_us);
+/** Take the next event. @return false when there is none */
+FZ_API bool fz_path_poll_event(struct fz_path *p, struct fz_path_event *ret);
+
+/** Where payload goes now. @return false when there is no working pair; @p ret untouched */
+FZ_API bool fz_path_selected(const struct fz_path *p, struct fz_path_route *ret);
+/** Test rarely (1) or often (0). Takes effect at once. */
+FZ_API void fz_path_set_idle(struct fz_path *p, uint32_t idle, uint64_t now_us);
+/** Read the counters. */
+FZ_API void fz_path_stats(const struct fz_path *p, struct fz_path_stats *ret);
 
 #ifdef __cplusplus
 }
