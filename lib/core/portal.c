@@ -12,75 +12,12 @@
 #define DIAL_US FZ_SEC(15) /* resolving, TCP, TLS and upgrade together */
 #define REDIAL_MIN_US                                                                                        \
 	FZ_MS(250) /* between two dials of portal_reconnect(): changes of a network come in bursts */
-#define TOKEN_MAX 8000 /* a portal reads header lines of up to 10,000 bytes */
 #define WARN_EVERY_US FZ_SEC(1)
-
-/* The copy of a token, without the white space that copying and pasting leaves. NULL: refused or no memory.
- */
-static char *copy_token(const struct fz_env *env, const char *token)
-{
-	size_t len = strlen(token), n = 0;
-	char *copy = len <= TOKEN_MAX ? fz_zalloc(env, len + 1) : NULL;
-
-	for (size_t i = 0; copy && i < len; i++)
-		if (strchr(" \t\r\n\v\f", token[i]) == NULL)
-			copy[n++] = token[i];
-	return copy;
-}
-
-static bool has_control(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 127)
-			return true;
-	return false;
-}
-
-static bool token_is_good(const char *token)
-{
-	for (; *token; token++)
-		if (((unsigned char)*token < ' ' && strchr("\t\r\n\v\f", *token) == NULL) || *token == 127)
-			return false;
-	return true;
-}
-
-static const char *check_opts(const struct portal_opts *o)
-{
-	const char *const params[] = { o->name, o->device_serial, o->device_uuid };
-
-	if (o->url == NULL || o->external_id == NULL || o->name == NULL || o->user_agent == NULL)
-		return "URL, device id, name and user agent are needed";
-	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
-		if (params[i] && strlen(params[i]) > PORTAL_PARAM_MAX)
-			return "name, serial or UUID longer than 255 bytes";
-	if (strlen(o->user_agent) > 1024 || has_control(o->user_agent))
-		return "user agent too long or with control characters";
-	if (o->token && (strlen(o->token) > TOKEN_MAX || !token_is_good(o->token)))
-		return "token too long or with control characters";
-	return NULL;
-}
-
-static bool copy_opts(struct portal *p, const struct portal_opts *o)
-{
-	bool client = o->role == PORTAL_ROLE_CLIENT;
-
-	p->name = fz_strdup(p->env, o->name);
-	p->user_agent = fz_strdup(p->env, o->user_agent);
-	if (p->name == NULL || p->user_agent == NULL)
-		return false;
-	if (o->token && (p->token = copy_token(p->env, o->token)) == NULL)
-		return false;
-	if (client && o->device_serial && (p->device_serial = fz_strdup(p->env, o->device_serial)) == NULL)
-		return false;
-	if (client && o->device_uuid && (p->device_uuid = fz_strdup(p->env, o->device_uuid)) == NULL)
-		return false;
-	return true;
-}
 
 int portal_new(const struct fz_env *env, const struct portal_opts *opts, uint64_t now_us, struct portal **ret,
 	       const char **ret_reason)
 {
-	const char *reason = check_opts(opts);
+	const char *reason = portal_opts_check(opts);
 	struct portal_url url;
 	struct portal *p;
 	int err = reason ? FZ_ERR_INVAL : portal_url_parse(opts->url, &url, &reason);
@@ -104,7 +41,7 @@ int portal_new(const struct fz_env *env, const struct portal_opts *opts, uint64_
 	p->state = PORTAL_WAITING;
 	p->dial_us = now_us;
 	p->give_up_us = FZ_NEVER_US;
-	err = copy_opts(p, opts) ? portal_device_id(opts->external_id, p->external_id) : FZ_ERR_NOMEM;
+	err = portal_opts_copy(p, opts) ? portal_device_id(opts->external_id, p->external_id) : FZ_ERR_NOMEM;
 	if (err == FZ_ERR_INVAL && ret_reason)
 		*ret_reason = "device id longer than 255 bytes";
 	if (err) {

@@ -65,6 +65,10 @@ struct portal {
 /* Messages that wait to be polled; more end the connection. */
 #define PORTAL_WAITING_MAX 4096
 
+/* What is wrong with them, static text; NULL = nothing. */
+const char *portal_opts_check(const struct portal_opts *o);
+/* The texts; false = no memory, portal_free() releases what there is. */
+bool portal_opts_copy(struct portal *p, const struct portal_opts *o);
 /* Move held candidates into the channel's queue while there is room. */
 void portal_flush_held(struct portal *p);
 

@@ -10,11 +10,14 @@
 #include "fzconn/portal.h"
 
 #define GATEWAY_INIT                                                                                         \
-	"{\"topic\":\"gateway\",\"event\":\"init\",\"ref\":null,\"payload\":{\"interface\":{\"ipv4\":\"100.64.0.3\",\"ipv6\":"       \
-	"\"fd00::3\"},\"config\":{\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true},\"new\":1,\"flow_logs\":"  \
+	"{\"topic\":\"gateway\",\"event\":\"init\",\"ref\":null,\"payload\":{\"interface\":{\"ipv4\":\"100." \
+	"64.0.3\",\"ipv6\":"                                                                                 \
+	"\"fd00::3\"},\"config\":{\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true},"       \
+	"\"new\":1,\"flow_logs\":"                                                                           \
 	"{\"api_url\":\"http://127.0.0.1/\",\"upload_interval_secs\":0,\"upload_batch_size\":0}}}"
 #define JOIN_OK                                                                                              \
-	"{\"topic\":\"gateway\",\"event\":\"phx_reply\",\"ref\":0,\"payload\":{\"status\":\"ok\",\"response\":{}}}"
+	"{\"topic\":\"gateway\",\"event\":\"phx_reply\",\"ref\":0,\"payload\":{\"status\":\"ok\","           \
+	"\"response\":{}}}"
 
 struct fixture {
 	struct unit_env u;
@@ -24,8 +27,13 @@ struct fixture {
 };
 
 static const struct fz_portal_opts usual = {
-	.size = sizeof(struct fz_portal_opts), .url = "wss://portal.example:8443/x", .token = "secret", .id = "gw-1",
-	.name = "gw1", .user_agent = "Debian/12.0.0 gateway/1.6.1", .role = FZ_PORTAL_GATEWAY,
+	.size = sizeof(struct fz_portal_opts),
+	.url = "wss://portal.example:8443/x",
+	.token = "secret",
+	.id = "gw-1",
+	.name = "gw1",
+	.user_agent = "Debian/12.0.0 gateway/1.6.1",
+	.role = FZ_PORTAL_GATEWAY,
 };
 
 static void begin(struct fixture *f)
@@ -78,11 +86,14 @@ static void join(struct fixture *f)
 	int n = fz_portal_poll_transmit(f->p, text, sizeof(text) - 1, f->now);
 	ck_assert_int_gt(n, 0);
 	text[n] = '\0';
-	ck_assert_ptr_nonnull(strstr(text, "GET /x/gateway/v2/websocket?external_id=gw-1&name=gw1&public_key=AQAA"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "GET /x/gateway/v2/websocket?external_id=gw-1&name=gw1&public_key=AQAA"));
 	ck_assert_int_eq(crypto_sha1(strstr(text, "Key: ") + 5, 24, guid, 36, digest), 0);
 	fz_b64_encode(accept, digest, 20);
 	n = snprintf(text, sizeof(text),
-		     "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+		     "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+		     "%s\r\n\r\n",
+		     accept);
 	fz_portal_handle_data(f->p, text, (size_t)n, f->now);
 	while (fz_portal_poll_transmit(f->p, text, sizeof(text), f->now) > 0)
 		;
@@ -104,16 +115,21 @@ START_TEST(messages_in_and_out)
 	ck_assert_int_eq(f.ev.u.message.kind, FZ_PORTAL_MSG_INIT);
 	ck_assert_str_eq(f.ev.u.message.name, "init");
 	ck_assert_ptr_nonnull(strstr(f.ev.u.message.payload, "\"interface\":{\"ipv4\":\"100.64.0.3\""));
-	ck_assert_ptr_nonnull(strstr(f.ev.u.message.payload, "\"new\":1")); /* what we do not know is passed on */
+	ck_assert_ptr_nonnull(
+		strstr(f.ev.u.message.payload, "\"new\":1")); /* what we do not know is passed on */
 	ck_assert_uint_eq(f.ev.u.message.payload_len, strlen(f.ev.u.message.payload));
 	say(&f, "{\"topic\":\"gateway\",\"event\":\"init\",\"ref\":null,\"payload\":{}}");
 	ck_assert(!fz_portal_poll_event(f.p, &f.ev));
 	ck_assert_int_eq(fz_portal_acknowledge(f.p, "r"), 0);
 	ck_assert_int_eq(fz_portal_request_relays(f.p), 0);
-	ck_assert_int_eq(fz_portal_request_access(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", NULL, 0), FZ_ERR_INVAL);
-	ck_assert_int_eq(fz_portal_send_candidates(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", texts, 1, false), 0);
+	ck_assert_int_eq(fz_portal_request_access(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", NULL, 0),
+			 FZ_ERR_INVAL);
+	ck_assert_int_eq(
+		fz_portal_send_candidates(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", texts, 1, false), 0);
 	ck_assert_int_eq(fz_portal_send_candidates(f.p, "c0ffee00", texts, 1, false), FZ_ERR_INVAL);
-	ck_assert_int_eq(fz_portal_send_candidates(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", bad, 1, false), FZ_ERR_INVAL);
+	ck_assert_int_eq(
+		fz_portal_send_candidates(f.p, "c0ffee00-1234-4abc-8def-0123456789ab", bad, 1, false),
+		FZ_ERR_INVAL);
 	fz_portal_shutdown(f.p, f.now);
 	expect(&f, FZ_PORTAL_CLOSE);
 	ck_assert(!fz_portal_poll_event(f.p, &f.ev));
@@ -153,7 +169,8 @@ START_TEST(dead_channel)
 	expect(&f, FZ_PORTAL_DOWN);
 	ck_assert_str_eq(f.ev.u.down.reason, "refused");
 	join((f.now += FZ_SEC(1), &f));
-	say(&f, "{\"topic\":\"gateway\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":null}");
+	say(&f, "{\"topic\":\"gateway\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},"
+		"\"ref\":null}");
 	expect(&f, FZ_PORTAL_DOWN);
 	expect(&f, FZ_PORTAL_CLOSE);
 	expect(&f, FZ_PORTAL_DEAD);
@@ -198,6 +215,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("api_portal");
 
-	unit_case(s, "fz_portal", messages_in_and_out, no_memory_for_a_message_sets_the_channel_up_anew, dead_channel, options);
+	unit_case(s, "fz_portal", messages_in_and_out, no_memory_for_a_message_sets_the_channel_up_anew,
+		  dead_channel, options);
 	return s;
 }

@@ -90,11 +90,15 @@ static const struct {
 	{ "until the end", "200 OK", "abc", "abc", -1, false },
 	{ "204", "204 No Content\r\nContent-Length: 3", "abc", "", 0, true },
 	{ "length 0", "200 OK\r\nContent-Length: 0", "abc", "", 0, true },
-	{ "chunks", "200 OK\r\nTransfer-Encoding: Chunked", "3\r\nabc\r\nA;x=\"3\"\r\n0123456789\r\n0\r\n\r\nrest", "abc0123456789", 34, true },
+	{ "chunks", "200 OK\r\nTransfer-Encoding: Chunked",
+	  "3\r\nabc\r\nA;x=\"3\"\r\n0123456789\r\n0\r\n\r\nrest", "abc0123456789", 34, true },
 	{ "trailers", "200 OK\r\nTransfer-Encoding: chunked", "1\r\na\r\n0\r\nX: y\r\n\r\n", "a", -1, true },
-	{ "chunk without its end", "200 OK\r\nTransfer-Encoding: chunked", "1\r\nab", "a", FZ_ERR_WIRE, false },
-	{ "chunk of no size", "200 OK\r\nTransfer-Encoding: chunked", "FFFFFFFFF\r\n", "", FZ_ERR_WIRE, false },
-	{ "chunk with a control character", "200 OK\r\nTransfer-Encoding: chunked", "1\x01\r\n", "", FZ_ERR_WIRE, false },
+	{ "chunk without its end", "200 OK\r\nTransfer-Encoding: chunked", "1\r\nab", "a", FZ_ERR_WIRE,
+	  false },
+	{ "chunk of no size", "200 OK\r\nTransfer-Encoding: chunked", "FFFFFFFFF\r\n", "", FZ_ERR_WIRE,
+	  false },
+	{ "chunk with a control character", "200 OK\r\nTransfer-Encoding: chunked", "1\x01\r\n", "",
+	  FZ_ERR_WIRE, false },
 };
 
 START_TEST(body_table)
@@ -118,7 +122,8 @@ START_TEST(body_table)
 			int taken = n < 0 ? n : at == len ? -1 : (int)at;
 			ck_assert_msg(taken == bodies[i].taken, "%s: %d", bodies[i].why, taken);
 			ck_assert_msg(b.done == bodies[i].done, "%s", bodies[i].why);
-			ck_assert_msg(out_len == strlen(bodies[i].out) && memcmp(out, bodies[i].out, out_len) == 0,
+			ck_assert_msg(out_len == strlen(bodies[i].out) &&
+					      memcmp(out, bodies[i].out, out_len) == 0,
 				      "%s: %.*s", bodies[i].why, (int)out_len, out);
 		}
 }
@@ -140,8 +145,11 @@ END_TEST
 
 START_TEST(faulty_framing)
 {
-	static const char *const bad[] = { "Content-Length: 3x", "Content-Length: -3", "Content-Length: 99999999999999999999",
-					   "Content-Length: 3\r\nContent-Length: 4", "Transfer-Encoding: gzip, chunked",
+	static const char *const bad[] = { "Content-Length: 3x",
+					   "Content-Length: -3",
+					   "Content-Length: 99999999999999999999",
+					   "Content-Length: 3\r\nContent-Length: 4",
+					   "Transfer-Encoding: gzip, chunked",
 					   "Transfer-Encoding: identity" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -109,10 +109,12 @@ START_TEST(building_keeps_the_order)
 	size_t len;
 
 	unit_env_init(&u, 1);
-	ck_assert(jv_set_str(o, "z", "q\"\\\n/\xc3\xa9") && jv_set_u64(o, "a", 7) && jv_set_bool(o, "m", true));
+	ck_assert(jv_set_str(o, "z", "q\"\\\n/\xc3\xa9") && jv_set_u64(o, "a", 7) &&
+		  jv_set_bool(o, "m", true));
 	ck_assert(jv_push_str(list, "one") && jv_set(o, "list", list) && jv_set_null(o, "n"));
 	char *text = jv_dump(&u.env, o, &len);
-	ck_assert_str_eq(text, "{\"z\":\"q\\\"\\\\\\n/\xc3\xa9\",\"a\":7,\"m\":true,\"list\":[\"one\"],\"n\":null}");
+	ck_assert_str_eq(
+		text, "{\"z\":\"q\\\"\\\\\\n/\xc3\xa9\",\"a\":7,\"m\":true,\"list\":[\"one\"],\"n\":null}");
 	ck_assert_uint_eq(len, strlen(text));
 	fz_free(&u.env, text);
 	ck_assert(!jv_set_str(NULL, "a", "b"));

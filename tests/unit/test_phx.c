@@ -10,19 +10,31 @@ static const struct {
 	const char *why, *text;
 	int want;
 } cases[] = {
-	{ "reply", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\",\"response\":{}},\"ref\":0}", 0 },
+	{ "reply",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\",\"response\":{}},"
+	  "\"ref\":0}",
+	  0 },
 	{ "push", "{\"topic\":\"client\",\"event\":\"init\",\"payload\":{},\"ref\":null}", 0 },
 	{ "no ref", "{\"topic\":\"client\",\"event\":\"init\",\"payload\":{}}", 0 },
-	{ "payload before event, extra keys", "{\"x\":[1],\"payload\":null,\"ref\":null,\"event\":\"e\",\"topic\":\"t\"}", 0 },
-	{ "string payload", "{\"topic\":\"client\",\"event\":\"resource_deleted\",\"payload\":\"c0ffee00-1234-4abc-8def-0123456789ab\",\"ref\":null}", 0 },
-	{ "ref as a string", "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":{},\"ref\":\"0\"}", FZ_ERR_WIRE },
-	{ "negative ref", "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":{},\"ref\":-1}", FZ_ERR_WIRE },
+	{ "payload before event, extra keys",
+	  "{\"x\":[1],\"payload\":null,\"ref\":null,\"event\":\"e\",\"topic\":\"t\"}", 0 },
+	{ "string payload",
+	  "{\"topic\":\"client\",\"event\":\"resource_deleted\",\"payload\":\"c0ffee00-1234-4abc-8def-"
+	  "0123456789ab\",\"ref\":null}",
+	  0 },
+	{ "ref as a string", "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":{},\"ref\":\"0\"}",
+	  FZ_ERR_WIRE },
+	{ "negative ref", "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":{},\"ref\":-1}",
+	  FZ_ERR_WIRE },
 	{ "array framing", "[null,null,\"t\",\"e\",{}]", FZ_ERR_WIRE },
 	{ "no topic", "{\"event\":\"e\",\"payload\":{}}", FZ_ERR_WIRE },
 	{ "no event", "{\"topic\":\"t\",\"payload\":{}}", FZ_ERR_WIRE },
 	{ "no payload", "{\"topic\":\"t\",\"event\":\"e\"}", FZ_ERR_WIRE },
 	{ "event is a number", "{\"topic\":\"t\",\"event\":7,\"payload\":{}}", FZ_ERR_WIRE },
-	{ "endless event name", "{\"topic\":\"t\",\"event\":\"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\",\"payload\":{}}", FZ_ERR_WIRE },
+	{ "endless event name",
+	  "{\"topic\":\"t\",\"event\":\"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\","
+	  "\"payload\":{}}",
+	  FZ_ERR_WIRE },
 	{ "a bare string", "\"x\"", FZ_ERR_WIRE },
 	{ "not JSON", "ok then", FZ_ERR_WIRE },
 	{ "cut short", "{\"topic\":\"t\",\"event\":\"e\",\"pay", FZ_ERR_STATE },
@@ -63,9 +75,11 @@ static const struct {
 	{ "ok", "{\"status\":\"ok\",\"response\":{}}", 0, PHX_OK, NULL },
 	{ "ok, null", "{\"status\":\"ok\",\"response\":null}", 0, PHX_OK, NULL },
 	{ "ok, a list", "{\"status\":\"ok\",\"response\":[]}", FZ_ERR_WIRE, PHX_OK, NULL },
-	{ "error", "{\"status\":\"error\",\"response\":{\"reason\":\"unmatched topic\",\"more\":1}}", 0, PHX_ERROR, "unmatched topic" },
+	{ "error", "{\"status\":\"error\",\"response\":{\"reason\":\"unmatched topic\",\"more\":1}}", 0,
+	  PHX_ERROR, "unmatched topic" },
 	{ "error without a reason", "{\"status\":\"error\",\"response\":{}}", FZ_ERR_WIRE, PHX_OK, NULL },
-	{ "reason is no text", "{\"status\":\"error\",\"response\":{\"reason\":1}}", FZ_ERR_WIRE, PHX_OK, NULL },
+	{ "reason is no text", "{\"status\":\"error\",\"response\":{\"reason\":1}}", FZ_ERR_WIRE, PHX_OK,
+	  NULL },
 	{ "other status", "{\"status\":\"later\",\"response\":{}}", FZ_ERR_WIRE, PHX_OK, NULL },
 	{ "no status", "{}", FZ_ERR_WIRE, PHX_OK, NULL },
 	{ "null payload", "null", FZ_ERR_WIRE, PHX_OK, NULL },
@@ -78,7 +92,8 @@ START_TEST(reply_table)
 		struct phx_msg m = { 0 };
 		struct phx_reply r;
 		const char *reason;
-		snprintf(text, sizeof(text), "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":%s,\"ref\":3}",
+		snprintf(text, sizeof(text),
+			 "{\"topic\":\"t\",\"event\":\"phx_reply\",\"payload\":%s,\"ref\":3}",
 			 replies[i].payload);
 		ck_assert_int_eq(phx_decode(text, strlen(text), &m, &reason), 0);
 		ck_assert(m.has_ref && m.ref == 3);

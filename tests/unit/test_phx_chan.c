@@ -58,7 +58,9 @@ static enum phx_chan_event reply(struct fixture *f, unsigned ref)
 {
 	char text[200];
 
-	snprintf(text, sizeof(text), "{\"topic\":\"x\",\"event\":\"phx_reply\",\"ref\":%u,\"payload\":{\"status\":\"ok\",\"response\":{}}}",
+	snprintf(text, sizeof(text),
+		 "{\"topic\":\"x\",\"event\":\"phx_reply\",\"ref\":%u,\"payload\":{\"status\":\"ok\","
+		 "\"response\":{}}}",
 		 ref);
 	return feed(f, text);
 }
@@ -108,11 +110,14 @@ START_TEST(acc_8_30_heartbeat_is_not_suppressed)
 	for (unsigned i = 1; i < 20; i++) {
 		char want[100];
 		phx_chan_send(&f.c, "no_relays", jv_object());
-		snprintf(want, sizeof(want), "{\"topic\":\"client\",\"event\":\"no_relays\",\"payload\":{},\"ref\":%u}", 2 * i - 1);
+		snprintf(want, sizeof(want),
+			 "{\"topic\":\"client\",\"event\":\"no_relays\",\"payload\":{},\"ref\":%u}",
+			 2 * i - 1);
 		expect(&f, want);
 		ck_assert_uint_eq(phx_chan_next_timeout(&f.c), FZ_SEC(100 + 10 * i));
 		ck_assert_int_eq(wait_until(&f, 10 * i), PHX_CHAN_NOTHING);
-		snprintf(want, sizeof(want), "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":%u}", 2 * i);
+		snprintf(want, sizeof(want),
+			 "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":%u}", 2 * i);
 		expect(&f, want);
 		expect(&f, NULL);
 		ck_assert_int_eq(reply(&f, 2 * i), PHX_CHAN_NOTHING);
@@ -129,7 +134,9 @@ START_TEST(acc_8_31_fourth_unanswered_heartbeat)
 		for (unsigned i = 1; i <= 3; i++) {
 			char want[100];
 			ck_assert_int_eq(wait_until(&f, 10 * i), PHX_CHAN_NOTHING);
-			snprintf(want, sizeof(want), "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":%u}", i);
+			snprintf(want, sizeof(want),
+				 "{\"topic\":\"phoenix\",\"event\":\"heartbeat\",\"payload\":{},\"ref\":%u}",
+				 i);
 			if (how < 2)
 				expect(&f, want);
 			if (how == 1)
@@ -197,22 +204,57 @@ static const struct {
 	bool joined;
 	enum phx_chan_event want;
 } rows[] = {
-	{ "join refused: unmatched topic", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("unmatched topic") "}", false, PHX_CHAN_REFUSED },
-	{ "acc 8.33: invalid_version", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("invalid_version") "}", false, PHX_CHAN_REFUSED },
-	{ "acc 8.33: disabled", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("disabled") "}", false, PHX_CHAN_REFUSED },
-	{ "join refused: crashed", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("join crashed") "}", false, PHX_CHAN_REFUSED },
-	{ "other error reply", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":5," ERR("unknown_message") "}", true, PHX_CHAN_DROPPED },
-	{ "error reply with an empty response", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0,\"payload\":{\"status\":\"error\",\"response\":{}}}", false, PHX_CHAN_DROPPED },
-	{ "reply without ref", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\",\"response\":{}}}", false, PHX_CHAN_NOTHING },
-	{ "reply with a text as ref", "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":\"0\",\"payload\":{\"status\":\"ok\",\"response\":{}}}", false, PHX_CHAN_DROPPED },
-	{ "phx_close", "{\"topic\":\"client\",\"event\":\"phx_close\",\"payload\":{},\"ref\":null}", true, PHX_CHAN_LOST },
-	{ "phx_close of any topic", "{\"topic\":\"other\",\"event\":\"phx_close\",\"payload\":{},\"ref\":null}", true, PHX_CHAN_LOST },
-	{ "phx_error", "{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{\"reason\":\"channel_crash\"},\"ref\":null}", true, PHX_CHAN_NOTHING },
-	{ "phx_error, older", "{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{},\"ref\":null}", true, PHX_CHAN_NOTHING },
-	{ "acc 8.34: token expired", "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":null}", true, PHX_CHAN_TOKEN_EXPIRED },
-	{ "token expired, any topic, before the join", "{\"topic\":\"x\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":null}", false, PHX_CHAN_TOKEN_EXPIRED },
-	{ "other disconnect", "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"certificate_revoked\"},\"ref\":null}", true, PHX_CHAN_DROPPED },
-	{ "disconnect without a reason", "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":null,\"ref\":null}", true, PHX_CHAN_DROPPED },
+	{ "join refused: unmatched topic",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("unmatched topic") "}", false,
+	  PHX_CHAN_REFUSED },
+	{ "acc 8.33: invalid_version",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("invalid_version") "}", false,
+	  PHX_CHAN_REFUSED },
+	{ "acc 8.33: disabled",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("disabled") "}", false,
+	  PHX_CHAN_REFUSED },
+	{ "join refused: crashed",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0," ERR("join crashed") "}", false,
+	  PHX_CHAN_REFUSED },
+	{ "other error reply",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":5," ERR("unknown_message") "}", true,
+	  PHX_CHAN_DROPPED },
+	{ "error reply with an empty response",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":0,\"payload\":{\"status\":\"error\","
+	  "\"response\":{}}}",
+	  false, PHX_CHAN_DROPPED },
+	{ "reply without ref",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\",\"response\":{}}}",
+	  false, PHX_CHAN_NOTHING },
+	{ "reply with a text as ref",
+	  "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":\"0\",\"payload\":{\"status\":\"ok\","
+	  "\"response\":{}}}",
+	  false, PHX_CHAN_DROPPED },
+	{ "phx_close", "{\"topic\":\"client\",\"event\":\"phx_close\",\"payload\":{},\"ref\":null}", true,
+	  PHX_CHAN_LOST },
+	{ "phx_close of any topic",
+	  "{\"topic\":\"other\",\"event\":\"phx_close\",\"payload\":{},\"ref\":null}", true, PHX_CHAN_LOST },
+	{ "phx_error",
+	  "{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{\"reason\":\"channel_crash\"},\"ref\":"
+	  "null}",
+	  true, PHX_CHAN_NOTHING },
+	{ "phx_error, older", "{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{},\"ref\":null}",
+	  true, PHX_CHAN_NOTHING },
+	{ "acc 8.34: token expired",
+	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":"
+	  "null}",
+	  true, PHX_CHAN_TOKEN_EXPIRED },
+	{ "token expired, any topic, before the join",
+	  "{\"topic\":\"x\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":"
+	  "null}",
+	  false, PHX_CHAN_TOKEN_EXPIRED },
+	{ "other disconnect",
+	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"certificate_revoked\"},"
+	  "\"ref\":null}",
+	  true, PHX_CHAN_DROPPED },
+	{ "disconnect without a reason",
+	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":null,\"ref\":null}", true,
+	  PHX_CHAN_DROPPED },
 	{ "push", "{\"topic\":\"any\",\"event\":\"init\",\"payload\":{},\"ref\":null}", true, PHX_CHAN_PUSH },
 	{ "not JSON", "oh no", true, PHX_CHAN_DROPPED },
 	{ "array", "[]", true, PHX_CHAN_DROPPED },
@@ -238,14 +280,18 @@ START_TEST(unmatched_topic_joins_again)
 	struct fixture f;
 
 	join(&f);
-	ck_assert_int_eq(feed(&f, "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":9," ERR("unmatched topic") "}"), PHX_CHAN_DROPPED);
+	ck_assert_int_eq(feed(&f, "{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":9," ERR(
+					  "unmatched topic") "}"),
+			 PHX_CHAN_DROPPED);
 	phx_chan_send(&f.c, "no_relays", jv_object());
 	expect(&f, "{\"topic\":\"client\",\"event\":\"phx_join\",\"payload\":null,\"ref\":1}");
 	expect(&f, NULL);
 	ck_assert_uint_eq(phx_chan_next_timeout(&f.c), FZ_SEC(105));
 	ck_assert_int_eq(reply(&f, 1), PHX_CHAN_UP);
 	expect(&f, "{\"topic\":\"client\",\"event\":\"no_relays\",\"payload\":{},\"ref\":2}");
-	ck_assert_int_eq(feed(&f, "{\"topic\":\"phoenix\",\"event\":\"phx_reply\",\"ref\":9," ERR("unmatched topic") "}"), PHX_CHAN_DROPPED);
+	ck_assert_int_eq(feed(&f, "{\"topic\":\"phoenix\",\"event\":\"phx_reply\",\"ref\":9," ERR(
+					  "unmatched topic") "}"),
+			 PHX_CHAN_DROPPED);
 	expect(&f, NULL);
 	end(&f);
 }
@@ -260,7 +306,8 @@ START_TEST(failing_allocations)
 	begin(&f);
 	f.u.fail_at = f.u.allocs + 1;
 	ck_assert_int_eq(phx_chan_poll_text(&f.c, &text, &len), FZ_ERR_NOMEM);
-	expect(&f, "{\"topic\":\"client\",\"event\":\"phx_join\",\"payload\":null,\"ref\":0}"); /* nothing was lost */
+	expect(&f, "{\"topic\":\"client\",\"event\":\"phx_join\",\"payload\":null,\"ref\":0}"); /* nothing was
+												   lost */
 	f.u.fail_at = f.u.allocs + 1;
 	ck_assert_int_eq(phx_chan_send(&f.c, "a", jv_object()), FZ_ERR_NOMEM);
 	end(&f);
@@ -271,7 +318,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("phx_chan");
 
-	unit_case(s, "join", acc_8_10_join_first_and_alone, acc_8_36_join_unanswered, unmatched_topic_joins_again);
+	unit_case(s, "join", acc_8_10_join_first_and_alone, acc_8_36_join_unanswered,
+		  unmatched_topic_joins_again);
 	unit_case(s, "heartbeat", acc_8_30_heartbeat_is_not_suppressed, acc_8_31_fourth_unanswered_heartbeat,
 		  late_answers_count);
 	unit_case(s, "messages", acc_8_11_queue, message_table, failing_allocations);

@@ -30,7 +30,8 @@ END_TEST
 /* Acceptance 8.15 and control-plane 1.7. */
 START_TEST(acc_8_15_after_a_join)
 {
-	static const uint64_t base_ms[] = { 500, 750, 1125, 1687, 2531, 3796, 5695, 8542, 12814, 19221, 28832, 43248, 60000, 60000 };
+	static const uint64_t base_ms[] = { 500,  750,   1125,  1687,  2531,  3796,  5695,
+					    8542, 12814, 19221, 28832, 43248, 60000, 60000 };
 	double least = 9, most = 0;
 
 	for (uint64_t seed = 0; seed < 200; seed++) {
@@ -86,7 +87,8 @@ START_TEST(retry_after_is_bounded)
 }
 END_TEST
 
-static void put(struct unit_env *u, struct portal_held *h, enum portal_candidates_kind kind, uint8_t id, const char *text, int want)
+static void put(struct unit_env *u, struct portal_held *h, enum portal_candidates_kind kind, uint8_t id,
+		const char *text, int want)
 {
 	struct fz_uuid uuid = { { id } };
 
@@ -173,7 +175,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal_retry");
 
-	unit_case(s, "retry", acc_8_14_before_the_first_join, acc_8_15_after_a_join, budget, retry_after_is_bounded);
+	unit_case(s, "retry", acc_8_14_before_the_first_join, acc_8_15_after_a_join, budget,
+		  retry_after_is_bounded);
 	unit_case(s, "held", acc_8_5_held_candidates, held_is_bounded_and_survives_lack_of_memory);
 	return s;
 }

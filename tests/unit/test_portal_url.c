@@ -72,8 +72,8 @@ static struct fz_key key_from(uint8_t first, uint8_t step)
 	return k;
 }
 
-static void check_target(const char *url, enum portal_role role, const struct portal_login *login, struct fz_key key,
-			 const char *want)
+static void check_target(const char *url, enum portal_role role, const struct portal_login *login,
+			 struct fz_key key, const char *want)
 {
 	struct unit_env u;
 	struct portal_url parsed;
@@ -98,17 +98,21 @@ START_TEST(targets)
 	struct fz_key recorded;
 
 	ck_assert_int_eq(portal_device_id("3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11", id), 0);
-	check_target("wss://api.firezone.dev/", PORTAL_ROLE_CLIENT, &full, key_from(0, 1),
-		     "/client/v2/websocket?external_id=e60b3d650541f9547c3a4b1edd613723a0bef9a61ef042739ce9fc16c6401f75"
-		     "&name=Ada%27s+laptop&device_serial=PF3ABC12&device_uuid=4c4c4544-0042-3510-8052-b4c04f4d3332"
-		     "&public_key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8%3D");
+	check_target(
+		"wss://api.firezone.dev/", PORTAL_ROLE_CLIENT, &full, key_from(0, 1),
+		"/client/v2/"
+		"websocket?external_id=e60b3d650541f9547c3a4b1edd613723a0bef9a61ef042739ce9fc16c6401f75"
+		"&name=Ada%27s+laptop&device_serial=PF3ABC12&device_uuid=4c4c4544-0042-3510-8052-b4c04f4d3332"
+		"&public_key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8%3D");
 	ck_assert_int_eq(fz_b64_decode(recorded.b, 32, "eWJ2KOJ0ohOYHHbw1/DfEtCmTXs5nz3/hHkFhdHvwRU="), 0);
 	check_target("ws://203.0.113.10:8081", PORTAL_ROLE_GATEWAY, &gw, recorded,
 		     "/gateway/v2/websocket?external_id=gw-1&name=gw1"
 		     "&public_key=eWJ2KOJ0ohOYHHbw1%2FDfEtCmTXs5nz3%2FhHkFhdHvwRU%3D");
-	check_target("wss://h/x//", PORTAL_ROLE_CLIENT, &empty, key_from(0xfb, 0),
-		     "/x//client/v2/websocket?external_id=&name=&device_serial=&public_key=%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B"
-		     "%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fs%3D");
+	check_target(
+		"wss://h/x//", PORTAL_ROLE_CLIENT, &empty, key_from(0xfb, 0),
+		"/x//client/v2/"
+		"websocket?external_id=&name=&device_serial=&public_key=%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B"
+		"%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fs%3D");
 }
 END_TEST
 
@@ -137,8 +141,10 @@ END_TEST
 static const struct {
 	const char *configured, *want;
 } ids[] = {
-	{ "3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11", "e60b3d650541f9547c3a4b1edd613723a0bef9a61ef042739ce9fc16c6401f75" },
-	{ "3F8F4B58-6A0C-4D0E-9B0E-2B6F3F2A9D11", "bae6311a20f54953dbcd4e3c01dd4e4eae17b20e7a8015a12cbf85aefcf67dcf" },
+	{ "3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11",
+	  "e60b3d650541f9547c3a4b1edd613723a0bef9a61ef042739ce9fc16c6401f75" },
+	{ "3F8F4B58-6A0C-4D0E-9B0E-2B6F3F2A9D11",
+	  "bae6311a20f54953dbcd4e3c01dd4e4eae17b20e7a8015a12cbf85aefcf67dcf" },
 	{ "my-laptop", "my-laptop" },
 	{ "", "" },
 	{ "3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d1", "3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d1" },
@@ -147,7 +153,8 @@ static const struct {
 
 START_TEST(device_ids)
 {
-	static const char *const spellings[] = { "3f8f4b586a0c4d0e9b0e2b6f3f2a9d11", "{3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11}",
+	static const char *const spellings[] = { "3f8f4b586a0c4d0e9b0e2b6f3f2a9d11",
+						 "{3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11}",
 						 "urn:uuid:3f8f4b58-6a0c-4d0e-9b0e-2b6f3f2a9d11" };
 	char got[PORTAL_PARAM_MAX + 1], big[300] = { 0 };
 
@@ -173,7 +180,8 @@ END_TEST
 
 START_TEST(user_agents)
 {
-	struct portal_agent a = { "Ubuntu", "24.4.0", "headless-client", "1.5.12", "x86_64", "6.8.0-41-generic" };
+	struct portal_agent a = { "Ubuntu", "24.4.0", "headless-client",
+				  "1.5.12", "x86_64", "6.8.0-41-generic" };
 	char got[200];
 
 	ck_assert_int_eq(portal_user_agent(&a, got, sizeof(got)), 0);

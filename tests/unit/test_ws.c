@@ -136,7 +136,8 @@ START_TEST(close_is_echoed)
 	uint8_t op, payload[200];
 
 	begin(&f);
-	ck_assert_int_eq(feed(&f, "8806 03e9 676f6e65 810141"), 0); /* 1001 "gone", then a text that does not count */
+	ck_assert_int_eq(feed(&f, "8806 03e9 676f6e65 810141"),
+			 0); /* 1001 "gone", then a text that does not count */
 	ck_assert(ws_poll_message(f.w, &m));
 	ck_assert_int_eq(m.type, WS_CLOSE);
 	ck_assert_uint_eq(m.code, 1001);
@@ -242,7 +243,12 @@ START_TEST(failing_allocations)
 		unit_env_init(&u, 1);
 		u.fail_at = at;
 		if (ws_new(&u.env, 1000, &w) == 0) {
-			int err = ws_handle_data(w, "\x81\x01" "a" "\x81\x01" "b", 6);
+			int err = ws_handle_data(w,
+						 "\x81\x01"
+						 "a"
+						 "\x81\x01"
+						 "b",
+						 6);
 			ck_assert(err == 0 || err == FZ_ERR_NOMEM);
 			while (ws_poll_message(w, &m))
 				ck_assert_uint_eq(m.len, 1);
@@ -258,6 +264,7 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("ws");
 
 	unit_case(s, "ws", text_both_ways, every_cut_gives_the_same, ping_is_answered, flood_of_pings_ends_it,
-		  close_is_echoed, close_1012_is_a_close, broken_frames_end_it, small_output_buffers, failing_allocations);
+		  close_is_echoed, close_1012_is_a_close, broken_frames_end_it, small_output_buffers,
+		  failing_allocations);
 	return s;
 }

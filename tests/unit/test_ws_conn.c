@@ -8,8 +8,10 @@
 #include "ext/crypto.h"
 #include "proto/ws_conn.h"
 
-static const struct ws_conn_request request = { .host = "203.0.113.10", .target = "/client/v2/websocket?a=b",
-						.token = "cltok", .user_agent = "Debian/12.0.0 x/1.2.3" };
+static const struct ws_conn_request request = { .host = "203.0.113.10",
+						.target = "/client/v2/websocket?a=b",
+						.token = "cltok",
+						.user_agent = "Debian/12.0.0 x/1.2.3" };
 
 /* Take the request; the Sec-WebSocket-Accept that belongs to it. */
 static void take_request(struct ws_conn *c, char accept[64], char *text, size_t cap)
@@ -71,39 +73,68 @@ static const struct {
 	const char *detail;
 } rows[] = {
 	{ "upgrade", "101 Switching Protocols\r\n" UP CONN KEY, "", WS_CONN_OPEN, 0, NULL },
-	{ "other letter case", "101 X\r\nupgrade: WebSocket\r\nCONNECTION: upgrade\r\nsec-websocket-accept: $\r\n", "", WS_CONN_OPEN, 0, NULL },
-	{ "list of connection options", "101 X\r\n" UP "Connection: keep-alive, Upgrade\r\n" KEY, "", WS_CONN_OPEN, 0, NULL },
-	{ "extension ignored", "101 X\r\n" UP CONN KEY "Sec-WebSocket-Extensions: permessage-deflate\r\n", "", WS_CONN_OPEN, 0, NULL },
+	{ "other letter case",
+	  "101 X\r\nupgrade: WebSocket\r\nCONNECTION: upgrade\r\nsec-websocket-accept: $\r\n", "",
+	  WS_CONN_OPEN, 0, NULL },
+	{ "list of connection options", "101 X\r\n" UP "Connection: keep-alive, Upgrade\r\n" KEY, "",
+	  WS_CONN_OPEN, 0, NULL },
+	{ "extension ignored", "101 X\r\n" UP CONN KEY "Sec-WebSocket-Extensions: permessage-deflate\r\n", "",
+	  WS_CONN_OPEN, 0, NULL },
 	{ "no upgrade", "101 X\r\n" CONN KEY, "", WS_CONN_BROKEN, 0, NULL },
 	{ "upgrade to something else", "101 X\r\nUpgrade: h2c\r\n" CONN KEY, "", WS_CONN_BROKEN, 0, NULL },
 	{ "no connection", "101 X\r\n" UP KEY, "", WS_CONN_BROKEN, 0, NULL },
-	{ "connection without the word", "101 X\r\n" UP "Connection: keep-alive\r\n" KEY, "", WS_CONN_BROKEN, 0, NULL },
+	{ "connection without the word", "101 X\r\n" UP "Connection: keep-alive\r\n" KEY, "", WS_CONN_BROKEN,
+	  0, NULL },
 	{ "no accept", "101 X\r\n" UP CONN, "", WS_CONN_BROKEN, 0, NULL },
-	{ "wrong accept", "101 X\r\n" UP CONN "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "", WS_CONN_BROKEN, 0, NULL },
-	{ "subprotocol", "101 X\r\n" UP CONN KEY "Sec-WebSocket-Protocol: x\r\n", "", WS_CONN_BROKEN, 0, NULL },
+	{ "wrong accept", "101 X\r\n" UP CONN "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "",
+	  WS_CONN_BROKEN, 0, NULL },
+	{ "subprotocol", "101 X\r\n" UP CONN KEY "Sec-WebSocket-Protocol: x\r\n", "", WS_CONN_BROKEN, 0,
+	  NULL },
 	{ "no HTTP", "hello\r\n", "", WS_CONN_BROKEN, 0, NULL },
-	{ "acc 8.18: invalid token", "401 Unauthorized\r\n" PROBLEM, "{\"type\":\"about:blank\",\"title\":\"Unauthorized\",\"status\":401,\"detail\":\"Invalid token\",\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_BAD_TOKEN, "Invalid token" },
-	{ "missing token", "401 Unauthorized\r\n" PROBLEM, "{\"code\":\"missing_token\"}", WS_CONN_REFUSED, WS_CONN_BAD_TOKEN, "" },
-	{ "acc 8.18: other code", "401 Unauthorized\r\n" PROBLEM, "{\"code\":\"unauthenticated\",\"detail\":\"No way\"}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "No way" },
-	{ "acc 8.18: other type", "401 Unauthorized\r\nContent-Type: application/json\r\n", "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
-	{ "acc 8.18: no type", "401 Unauthorized\r\n", "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
-	{ "acc 8.19: other letter case, no parameter", "401 Unauthorized\r\ncontent-type: APPLICATION/problem+JSON\r\n", "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_BAD_TOKEN, "" },
-	{ "acc 8.19: malformed JSON", "401 Unauthorized\r\n" PROBLEM, "{\"code\":\"invalid_tok", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
-	{ "code is no text", "401 Unauthorized\r\n" PROBLEM, "{\"code\":7,\"detail\":null}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
-	{ "402", "402 Payment Required\r\n" PROBLEM, "{\"code\":\"limits_exceeded\",\"detail\":\"d\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
-	{ "403 untrusted", "403 Forbidden\r\n" PROBLEM, "{\"code\":\"device_untrusted\",\"detail\":\"d\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
-	{ "403 text", "403 Forbidden\r\nContent-Type: text/plain\r\n", "Forbidden", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
+	{ "acc 8.18: invalid token", "401 Unauthorized\r\n" PROBLEM,
+	  "{\"type\":\"about:blank\",\"title\":\"Unauthorized\",\"status\":401,\"detail\":\"Invalid "
+	  "token\",\"code\":\"invalid_token\"}",
+	  WS_CONN_REFUSED, WS_CONN_BAD_TOKEN, "Invalid token" },
+	{ "missing token", "401 Unauthorized\r\n" PROBLEM, "{\"code\":\"missing_token\"}", WS_CONN_REFUSED,
+	  WS_CONN_BAD_TOKEN, "" },
+	{ "acc 8.18: other code", "401 Unauthorized\r\n" PROBLEM,
+	  "{\"code\":\"unauthenticated\",\"detail\":\"No way\"}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED,
+	  "No way" },
+	{ "acc 8.18: other type", "401 Unauthorized\r\nContent-Type: application/json\r\n",
+	  "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
+	{ "acc 8.18: no type", "401 Unauthorized\r\n", "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED,
+	  WS_CONN_NOT_ALLOWED, "" },
+	{ "acc 8.19: other letter case, no parameter",
+	  "401 Unauthorized\r\ncontent-type: APPLICATION/problem+JSON\r\n", "{\"code\":\"invalid_token\"}",
+	  WS_CONN_REFUSED, WS_CONN_BAD_TOKEN, "" },
+	{ "acc 8.19: malformed JSON", "401 Unauthorized\r\n" PROBLEM, "{\"code\":\"invalid_tok",
+	  WS_CONN_REFUSED, WS_CONN_NOT_ALLOWED, "" },
+	{ "code is no text", "401 Unauthorized\r\n" PROBLEM, "{\"code\":7,\"detail\":null}", WS_CONN_REFUSED,
+	  WS_CONN_NOT_ALLOWED, "" },
+	{ "402", "402 Payment Required\r\n" PROBLEM, "{\"code\":\"limits_exceeded\",\"detail\":\"d\"}",
+	  WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
+	{ "403 untrusted", "403 Forbidden\r\n" PROBLEM, "{\"code\":\"device_untrusted\",\"detail\":\"d\"}",
+	  WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
+	{ "403 text", "403 Forbidden\r\nContent-Type: text/plain\r\n", "Forbidden", WS_CONN_REFUSED,
+	  WS_CONN_RETRY, "" },
 	{ "404 text", "404 Not Found\r\n", "Not Found", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
-	{ "409", "409 Conflict\r\n" PROBLEM, "{\"code\":\"gateway_already_connected\",\"detail\":\"d\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
-	{ "acc 8.17: 400", "400 Bad Request\r\n" PROBLEM, "{\"code\":\"invalid_connect_params\",\"detail\":\"public_key can't be blank\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "public_key can't be blank" },
-	{ "400 with a token's code", "400 Bad Request\r\n" PROBLEM, "{\"code\":\"invalid_token\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
+	{ "409", "409 Conflict\r\n" PROBLEM, "{\"code\":\"gateway_already_connected\",\"detail\":\"d\"}",
+	  WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
+	{ "acc 8.17: 400", "400 Bad Request\r\n" PROBLEM,
+	  "{\"code\":\"invalid_connect_params\",\"detail\":\"public_key can't be blank\"}", WS_CONN_REFUSED,
+	  WS_CONN_RETRY, "public_key can't be blank" },
+	{ "400 with a token's code", "400 Bad Request\r\n" PROBLEM, "{\"code\":\"invalid_token\"}",
+	  WS_CONN_REFUSED, WS_CONN_RETRY, "" },
 	{ "acc 8.16: 408", "408 Request Timeout\r\n", "", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
 	{ "acc 8.16: 429", "429 Too Many Requests\r\n", "", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
-	{ "acc 8.16: 503", "503 Service Unavailable\r\nRetry-After: 1\r\n" PROBLEM, "{\"code\":\"rate_limit\",\"detail\":\"d\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
-	{ "500", "500 Internal Server Error\r\n" PROBLEM, "{\"code\":\"unhandled_connect_error\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
+	{ "acc 8.16: 503", "503 Service Unavailable\r\nRetry-After: 1\r\n" PROBLEM,
+	  "{\"code\":\"rate_limit\",\"detail\":\"d\"}", WS_CONN_REFUSED, WS_CONN_RETRY, "d" },
+	{ "500", "500 Internal Server Error\r\n" PROBLEM, "{\"code\":\"unhandled_connect_error\"}",
+	  WS_CONN_REFUSED, WS_CONN_RETRY, "" },
 	{ "200", "200 OK\r\n", "hello", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
 	{ "204", "204 No Content\r\n", "", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
-	{ "302 is not followed", "302 Found\r\nLocation: https://elsewhere/\r\n", "", WS_CONN_REFUSED, WS_CONN_RETRY, "" },
+	{ "302 is not followed", "302 Found\r\nLocation: https://elsewhere/\r\n", "", WS_CONN_REFUSED,
+	  WS_CONN_RETRY, "" },
 };
 
 static size_t build_answer(char *dst, size_t cap, size_t row, const char *accept, bool with_length)
@@ -217,7 +248,11 @@ START_TEST(frames_after_the_upgrade)
 	take_request(c, accept, text, sizeof(text));
 	ck_assert_int_eq(ws_conn_send_text(c, "x", 1), FZ_ERR_STATE);
 	size_t n = build_answer(answer, sizeof(answer), 0, accept, false);
-	memcpy(answer + n, "\x82\x01" "b" "\x81\x02{}\x88\x02\x03\xe9", 11); /* binary, text, close 1001 */
+	memcpy(answer + n,
+	       "\x82\x01"
+	       "b"
+	       "\x81\x02{}\x88\x02\x03\xe9",
+	       11); /* binary, text, close 1001 */
 	ck_assert_int_eq(ws_conn_handle_data(c, answer, n + 11), 0);
 	ck_assert(ws_conn_poll_text(c, &got, &len));
 	ck_assert_str_eq(got, "{}");
