@@ -40,6 +40,7 @@ curl /usr/bin/curl
 dnsutils /usr/bin/dig
 dnsmasq-base /usr/sbin/dnsmasq
 coturn /usr/bin/turnserver
+procps /sbin/sysctl
 util-linux /usr/bin/unshare
 '
 # programs of other people that tests and benches run against

@@ -89,7 +89,7 @@ def stays_on_path(lab, wanted, seconds=4, router="router-c"):
 
 LEVEL = re.compile(r"\b(WARN|ERROR|warn|error)\b")
 ALWAYS_ALLOWED = ["os error 5)"]
-WITHOUT_IPV6 = ["fd00:2021:1111::/107"]
+WITHOUT_IPV6 = ["fd00:2021:1111::/107", "no IPv6 in the tunnel"]
 
 
 def log_complaints(lab, allowed=()):
