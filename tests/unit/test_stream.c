@@ -2,6 +2,8 @@
 /* Streams against listeners on the loopback of this machine. */
 #include "unit.h"
 
+#include <stdio.h>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -278,6 +280,46 @@ START_TEST(tcp_deadline)
 }
 END_TEST
 
+/* Plain streams are tunnelled too: what we bring is not HTTP for a proxy to read. */
+START_TEST(proxy_from_the_environment)
+{
+	static const char *const answers[] = { "HTTP/1.1 200 OK\r\n\r\n",
+					       "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" };
+
+	for (int i = 0; i < 2; i++) {
+		struct loop l;
+		struct stream *s;
+		uint16_t port;
+		char url[64], request[500] = "";
+		int lfd = listener(&port), peer = -1;
+
+		loop_init(&l);
+		snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+		setenv("http_proxy", url, 1);
+		struct stream_opts o = { .host = "portal.test", .port = 8081 };
+		ck_assert_int_eq(stream_open(l.set, &o, &s, clock_us()), 0);
+		for (int n = 0; n < 100 && stream_state(s) == STREAM_CONNECTING; n++) {
+			struct pollfd p = { .fd = peer < 0 ? lfd : peer, .events = POLLIN };
+			turn(&l);
+			if (poll(&p, 1, 0) <= 0)
+				continue;
+			if (peer < 0) {
+				peer = accept(lfd, NULL, NULL);
+			} else if (request[0] == '\0') {
+				ck_assert_int_gt(read(peer, request, sizeof(request) - 1), 0);
+				ck_assert_int_gt(write(peer, answers[i], strlen(answers[i])), 0);
+			}
+		}
+		unsetenv("http_proxy");
+		ck_assert_int_eq(stream_state(s), i == 0 ? STREAM_OPEN : STREAM_FAILED);
+		ck_assert_int_eq(strncmp(request, "CONNECT portal.test:8081 HTTP/1.1\r\n", 35), 0);
+		close(peer);
+		close(lfd);
+		loop_clear(&l);
+	}
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("stream");
@@ -286,6 +328,6 @@ Suite *unit_suite(void)
 		unsetenv("ALL_PROXY");
 	unit_case(s, "stream", bytes_both_ways_and_end, full_socket_says_again_and_is_watched,
 		  failures_say_why, tls_to_a_server_without_tls_fails,
-		  acc_8_13_good_address_behind_a_bogus_one, tcp_deadline);
+		  acc_8_13_good_address_behind_a_bogus_one, tcp_deadline, proxy_from_the_environment);
 	return s;
 }
