@@ -50,7 +50,8 @@ FZ_API int64_t fz_run_timeout_us(const struct fz_run *r);
  *  @retval 0  go on  @retval <=FZ_ERR_DEAD  finished; FZ_EVENT_DEAD says why  @retval FZ_ERR_IO  the TUN
  * device is gone */
 FZ_API FZ_MUST_CHECK int fz_run_dispatch(struct fz_run *r);
-/** Next event that concerns the program; false = none. */
+/** Next event that concerns the program; false = none. Call it after every other function here until it is
+ *  empty: waiting events shorten no sleep, and the oldest of more than 256 are lost. */
 FZ_API bool fz_run_poll_event(struct fz_run *r, struct fz_event *ret);
 
 /** Work until there is an event to poll, fz_run_wake() was called or a signal was caught: 1. Errors as

@@ -111,25 +111,31 @@ static void stream_lost(struct fz_run *r, const char *reason)
 	endpoint_stream_closed(r->endpoint, text, r->now_us);
 }
 
-static void flush_stream(struct fz_run *r)
+/* 0, or the error that the stream ended with. */
+static int write_stream(struct fz_run *r)
 {
 	while (r->stream_open) {
 		if (r->out_at == r->out_len) {
 			int len = endpoint_poll_stream(r->endpoint, r->out, sizeof(r->out));
 			if (len <= 0)
-				return;
+				break;
 			r->out_len = (size_t)len;
 			r->out_at = 0;
 		}
 		int sent = call(r, stream_send, r->stream, r->out + r->out_at, r->out_len - r->out_at);
 		if (sent == FZ_ERR_AGAIN)
-			return;
-		if (sent < 0) {
-			stream_lost(r, call(r, stream_error, r->stream));
-			return;
-		}
+			break;
+		if (sent < 0)
+			return sent;
 		r->out_at += (size_t)sent;
 	}
+	return 0;
+}
+
+static void flush_stream(struct fz_run *r)
+{
+	if (write_stream(r) != 0)
+		stream_lost(r, call(r, stream_error, r->stream));
 }
 
 /* ---- in ---- */
@@ -277,7 +283,7 @@ static bool serve(struct fz_run *r, const struct fz_event *ev)
 		open_stream(r, ev);
 		return true;
 	case FZ_EVENT_STREAM_CLOSE:
-		flush_stream(r);
+		(void)write_stream(r); /* the object is done with this stream, whatever becomes of it */
 		drop_stream(r);
 		return true;
 	case FZ_EVENT_NETCFG:
@@ -377,9 +383,10 @@ int fz_run_dispatch(struct fz_run *r)
 	return err < 0 ? err : turn(r, ready);
 }
 
+/* Events that wait for the program do not count: it may not care for them, and must not spin then. */
 static uint64_t deadline(const struct fz_run *r)
 {
-	if (r->more || r->events_len > 0)
+	if (r->more)
 		return 0;
 	return fz_min_us(ask(r, next_timeout), endpoint_next_timeout(r->endpoint));
 }
@@ -396,7 +403,7 @@ int64_t fz_run_timeout_us(const struct fz_run *r)
 
 int fz_run_run(struct fz_run *r)
 {
-	uint64_t until = deadline(r);
+	uint64_t until = r->events_len > 0 ? 0 : deadline(r);
 	uint32_t ready = 0;
 	bool woken;
 	int err;

@@ -59,6 +59,7 @@ static struct gateway_peer *gateway_by_id(const struct client *c, const struct f
 
 static void gateway_free(struct client *c, struct gateway_peer *g)
 {
+	endpoint_drop_many(c->endpoint, DROP_PENDING, g->waiting.used);
 	route_table_free(g->sources);
 	pending_clear(&g->waiting);
 	fz_free(c->env, g);
@@ -93,7 +94,8 @@ static void gateway_unused(struct client *c, struct gateway_peer *g, uint64_t no
 {
 	if (route_count(g->sources) > 0)
 		return;
-	node_close(endpoint_node(c->endpoint), g->ref, true, now_us);
+	node_close(endpoint_node(c->endpoint), g->ref, true, "it serves no resource of ours any more",
+		   now_us);
 	portal_forget_candidates(endpoint_portal(c->endpoint), PORTAL_PEER_GATEWAY, &g->id);
 	gateway_lost(c, g);
 }
@@ -137,6 +139,7 @@ static struct gateway_peer *gateway_upsert(struct client *c, const struct portal
 	g->ipv4 = a->gateway_ipv4;
 	g->ipv6 = a->gateway_ipv6;
 	g->ref = ref;
+	g->up = node_conn(endpoint_node(c->endpoint), ref)->reported_up; /* kept, under new addresses */
 	g->next = c->gateways;
 	c->gateways = g;
 	return g;
@@ -148,7 +151,7 @@ static void ask_for_access(struct client *c, struct resource *res, uint64_t now_
 {
 	int err;
 
-	if (res->asked && now_us < res->asked_us + ASK_GAP_US)
+	if (res->asked_us != 0 && now_us < res->asked_us + ASK_GAP_US)
 		return;
 	res->asked = true;
 	res->asked_us = now_us;
@@ -161,19 +164,18 @@ static void ask_for_access(struct client *c, struct resource *res, uint64_t now_
 static void wait_for_access(struct client *c, struct resource *res, struct fz_pkt *pkt,
 			    const struct ip_view *view, uint64_t now_us)
 {
-	if (res->waiting.slots == NULL && pending_init(&res->waiting, c->env, PENDING_AUTH) != 0)
-		endpoint_drop(c->endpoint, DROP_PENDING);
-	else
-		pending_push(&res->waiting, pkt, view);
+	endpoint_drop_many(c->endpoint, DROP_PENDING, resource_wait(&c->resources, res, pkt, view));
 	ask_for_access(c, res, now_us);
 }
 
 static void send_to(struct client *c, struct gateway_peer *g, struct fz_pkt *pkt, const struct ip_view *view,
 		    uint64_t now_us)
 {
-	if (!g->up)
+	if (!g->up) {
+		uint64_t before = g->waiting.dropped;
 		pending_push(&g->waiting, pkt, view);
-	else if (node_send(endpoint_node(c->endpoint), g->ref, pkt, view, now_us) != 0)
+		endpoint_drop_many(c->endpoint, DROP_PENDING, g->waiting.dropped - before);
+	} else if (node_send(endpoint_node(c->endpoint), g->ref, pkt, view, now_us) != 0)
 		endpoint_drop(c->endpoint, DROP_NOT_CONNECTED);
 }
 
@@ -222,12 +224,9 @@ static void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view
 		endpoint_drop(c->endpoint, DROP_PROTOCOL);
 		return;
 	}
-	if (range_is_tunnel(&view->dst)) {
-		g = gateway_by_ip(c, &view->dst);
-		if (g)
-			send_to(c, g, pkt, view, now_us);
-		else
-			endpoint_drop(c->endpoint, DROP_DESTINATION);
+	g = range_is_tunnel(&view->dst) ? gateway_by_ip(c, &view->dst) : NULL;
+	if (g) {
+		send_to(c, g, pkt, view, now_us);
 		return;
 	}
 	route = route_find(c->resources.cidr, &view->dst, view->kind, view->dport, &permitted);
@@ -296,6 +295,7 @@ static void resource_gone(struct client *c, struct resource *res, uint64_t now_u
 		res->gateway = NULL;
 		gateway_unused(c, g, now_us);
 	}
+	endpoint_drop_many(c->endpoint, DROP_PENDING, res->waiting.used);
 	resources_remove(&c->resources, res);
 	c->routes_changed = true;
 }
@@ -305,7 +305,7 @@ static void resource_upsert(struct client *c, const struct portal_resource *p, u
 	struct resource *res = resources_find(&c->resources, &p->id);
 	int err;
 
-	if (res && resource_matches(res, p)) {
+	if (res && resource_matches(c->env, res, p)) {
 		(void)resource_rename(&c->resources, res, p->name);
 		return;
 	}
@@ -337,12 +337,21 @@ static void publish_netcfg(struct client *c)
 	fz_free(c->env, v);
 }
 
-static bool listed(const struct portal_init *init, const struct fz_uuid *id)
+/* What the list does not name any more goes first: it may stand in the way of what is new. */
+static void remove_unlisted(struct client *c, const struct portal_init *init, uint64_t now_us)
 {
-	for (size_t i = 0; i < init->resources_len; i++)
-		if (fz_uuid_equal(&init->resources[i].id, id))
-			return true;
-	return false;
+	for (size_t i = 0; i < init->resources_len; i++) {
+		struct resource *res = resources_find(&c->resources, &init->resources[i].id);
+		if (res)
+			res->listed = true;
+	}
+	for (size_t i = c->resources.len; i-- > 0;) {
+		struct resource *res = c->resources.v[i];
+		if (!res->listed)
+			resource_gone(c, res, now_us);
+		else
+			res->listed = false;
+	}
 }
 
 static void set_interface(struct client *c, const struct portal_interface *i)
@@ -359,11 +368,12 @@ static void set_interface(struct client *c, const struct portal_interface *i)
 static void on_init(struct client *c, const struct portal_init *init, uint64_t now_us)
 {
 	set_interface(c, &init->interface);
-	for (size_t i = c->resources.len; i-- > 0;)
-		if (!listed(init, &c->resources.v[i]->id))
-			resource_gone(c, c->resources.v[i], now_us);
+	remove_unlisted(c, init, now_us);
 	for (size_t i = 0; i < init->resources_len; i++)
 		resource_upsert(c, &init->resources[i], now_us);
+	/* Whatever was asked before we joined is not answered any more. */
+	for (size_t i = 0; i < c->resources.len; i++)
+		c->resources.v[i]->asked_us = 0;
 	node_update_relays(endpoint_node(c->endpoint), NULL, 0, init->relays, init->relays_len, now_us);
 	fz_info(c->env, "client",
 		"the portal lists %zu resources (%u more are of no use here) and %zu relays",
@@ -395,13 +405,19 @@ static void on_authz_created(struct client *c, const struct portal_authz_created
 		return;
 	}
 	res->asked = false;
+	res->asked_us = 0;
 	err = node_upsert(endpoint_node(c->endpoint), &params, now_us, &ref);
 	fz_wipe(&params, sizeof(params));
 	g = err == 0 ? gateway_upsert(c, a, ref) : NULL;
-	if (g == NULL || allow_sources(c, g, res) != 0) {
+	if (g == NULL || (err = allow_sources(c, g, res)) != 0) {
 		fz_warn(c->env, "client", "no connection to the gateway: %s",
 			fz_strerror(err ? err : FZ_ERR_NOMEM));
+		endpoint_drop_many(c->endpoint, DROP_PENDING, res->waiting.used);
 		pending_clear(&res->waiting);
+		if (g)
+			gateway_unused(c, g, now_us);
+		else if (err == 0)
+			node_close(endpoint_node(c->endpoint), ref, false, "no memory", now_us);
 		return;
 	}
 	remember_gateway(c, &g->id);
@@ -432,8 +448,10 @@ static void on_authz_failed(struct client *c, const struct portal_authz_failed *
 	if (res == NULL)
 		return;
 	/* What waits is of no use to a site that is offline; the gap between requests stays. */
-	if (f->reason == PORTAL_REASON_OFFLINE)
+	if (f->reason == PORTAL_REASON_OFFLINE) {
+		endpoint_drop_many(c->endpoint, DROP_PENDING, res->waiting.used);
 		pending_clear(&res->waiting);
+	}
 	fz_uuid_format(&res->id, ev.u.refused.resource);
 	ev.u.refused.reason = words[f->reason];
 	endpoint_event(c->endpoint, &ev);

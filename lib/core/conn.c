@@ -132,10 +132,17 @@ static void signal_text(struct conn *c, const struct cand *cand, bool gone)
 	c->signals[c->signals_len++] = (struct conn_signal){ gone, copy };
 }
 
+void conn_fail(struct conn *c, const char *why)
+{
+	c->state = CONN_FAILED;
+	c->failure = why;
+}
+
 void conn_add_local(struct conn *c, const struct cand *cand, bool again, uint64_t now_us)
 {
 	bool fresh = path_add_local(c->path, cand, now_us);
 
+	c->has_locals = true;
 	if (fresh || again)
 		signal_text(c, cand, false);
 }
@@ -147,9 +154,13 @@ void conn_remove_local(struct conn *c, const struct cand *cand, uint64_t now_us)
 	char *copy;
 
 	/* The text must be made before the agent forgets the candidate. */
-	if (path_remove_local(c->path, cand, now_us) && known && c->signals_len < CONN_SIGNALS_MAX &&
-	    (copy = fz_strdup(c->env, text)) != NULL)
-		c->signals[c->signals_len++] = (struct conn_signal){ true, copy };
+	if (!path_remove_local(c->path, cand, now_us) || !known)
+		return;
+	if (c->signals_len == CONN_SIGNALS_MAX || (copy = fz_strdup(c->env, text)) == NULL) {
+		fz_warn(c->env, "conn", "peer %u: an invalidation could not be signalled", c->ref);
+		return;
+	}
+	c->signals[c->signals_len++] = (struct conn_signal){ true, copy };
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -195,10 +206,8 @@ void conn_handle_timeout(struct conn *c, uint64_t now_us)
 {
 	wg_peer_handle_timeout(c->wg, now_us);
 	path_handle_timeout(c->path, now_us);
-	if (c->candidate_deadline_us <= now_us && c->state != CONN_FAILED) {
-		fz_info(c->env, "conn", "peer %u: it announced no address within 10 s", c->ref);
-		c->state = CONN_FAILED;
-	}
+	if (c->candidate_deadline_us <= now_us && c->state != CONN_FAILED)
+		conn_fail(c, "the peer announced no address");
 	if (c->state == CONN_CONNECTED && c->last_activity_us + IDLE_AFTER_US <= now_us &&
 	    path_settled(c->path)) {
 		c->state = CONN_IDLE;

@@ -55,6 +55,8 @@ struct conn {
 
 	enum conn_state state;
 	bool has_session, reported_up;
+	bool has_locals; /* it was offered an address of ours */
+	const char *failure; /* why it failed, static */
 	bool has_arrival; /* an initiation came in before a path was selected */
 	struct path_route route; /* of payload; valid unless CONNECTING */
 	struct path_route arrival; /* where the last accepted handshake message came from */
@@ -74,6 +76,8 @@ int conn_new(const struct fz_env *env, struct wg_self *self, const struct conn_p
 void conn_free(struct conn *c);
 /* Is this the same connection, so that a repeated authorization keeps it? */
 bool conn_matches(const struct conn *c, const struct conn_params *p);
+/* It is over; told at the end of the turn. `why` is static. */
+void conn_fail(struct conn *c, const char *why);
 /* Offer a local candidate; signal it when the agent says so, or always when `again`. */
 void conn_add_local(struct conn *c, const struct cand *cand, bool again, uint64_t now_us);
 void conn_remove_local(struct conn *c, const struct cand *cand, uint64_t now_us);

@@ -21,10 +21,15 @@ struct endpoint {
 	enum portal_peer peer_kind;
 	struct portal *portal;
 	struct node *node;
-	uint64_t now_us, wall_offset_ns;
+	uint64_t now_us;
+	int64_t wall_offset_ns; /* unix time minus ours, see endpoint_unix_s() */
+	bool has_wall;
 	bool unsettled; /* inputs came in since the last settle() */
-	bool dead;
 
+	/* Requests to the host, in the order in which they are told. A later one for the stream makes an
+	 * earlier one that was not told yet pointless. */
+	bool wants_close, wants_rebind, wants_open, wants_dead;
+	struct fz_event open, dead;
 	struct fz_event *events; /* ring of ENDPOINT_EVENTS_MAX */
 	size_t events_first, events_len;
 	struct fz_netcfg netcfg;
@@ -116,14 +121,45 @@ const struct fz_env *endpoint_env(const struct endpoint *e)
 	return e->env;
 }
 
+/* Smaller differences of the two clocks are drift. */
+#define WALL_STEP_NS 1000000000
+/* Later than any clock will show, and no multiplication below overflows. */
+#define UNIX_S_MAX ((uint64_t)1 << 33)
+
 uint64_t endpoint_unix_s(const struct endpoint *e, uint64_t now_us)
 {
-	return (now_us * 1000 + e->wall_offset_ns) / 1000000000u;
+	int64_t ns = (int64_t)(now_us * 1000) + e->wall_offset_ns;
+
+	return ns > 0 ? (uint64_t)ns / 1000000000u : 0;
+}
+
+uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s)
+{
+	int64_t ns;
+
+	if (unix_s >= UNIX_S_MAX)
+		return FZ_NEVER_US;
+	ns = (int64_t)(unix_s * 1000000000u) - e->wall_offset_ns;
+	return ns > 0 ? ((uint64_t)ns + 999) / 1000 : 0;
+}
+
+/* Time does not run backwards for what is below us. */
+static uint64_t begin_turn(struct endpoint *e, uint64_t now_us)
+{
+	if (now_us > e->now_us)
+		e->now_us = now_us;
+	e->unsettled = true;
+	return e->now_us;
 }
 
 void endpoint_drop(struct endpoint *e, enum endpoint_drop why)
 {
 	e->stats.drops[why]++;
+}
+
+void endpoint_drop_many(struct endpoint *e, enum endpoint_drop why, uint64_t n)
+{
+	e->stats.drops[why] += n;
 }
 
 /* ---- events for the host ---- */
@@ -203,8 +239,7 @@ void endpoint_handle_tun(struct endpoint *e, struct fz_pkt *pkt, uint64_t now_us
 	struct ip_view view;
 	enum ip_reason why = ip_parse(pkt, &view);
 
-	e->now_us = now_us;
-	e->unsettled = true;
+	now_us = begin_turn(e, now_us);
 	e->stats.tun_in++;
 	if (why != IP_OK)
 		refuse_malformed(e, why);
@@ -218,9 +253,7 @@ void endpoint_handle_tun(struct endpoint *e, struct fz_pkt *pkt, uint64_t now_us
 
 void endpoint_handle_udp(struct endpoint *e, const struct fz_udp_batch *batch, uint64_t now_us)
 {
-	e->now_us = now_us;
-	e->unsettled = true;
-	node_handle_udp(e->node, batch, now_us);
+	node_handle_udp(e->node, batch, begin_turn(e, now_us));
 }
 
 bool endpoint_poll_tun(struct endpoint *e, struct fz_pkt *ret)
@@ -262,10 +295,13 @@ static void portal_out(struct endpoint *e, struct portal_out *out)
 		ev.u.stream.host = out->u.connect.host;
 		ev.u.stream.port = out->u.connect.port;
 		ev.u.stream.tls = out->u.connect.tls;
-		break;
+		e->open = ev;
+		e->wants_open = true;
+		return;
 	case PORTAL_OUT_CLOSE:
-		ev.type = FZ_EVENT_STREAM_CLOSE;
-		break;
+		e->wants_close = true;
+		e->wants_open = false;
+		return;
 	case PORTAL_OUT_UP:
 		ev.type = FZ_EVENT_PORTAL_UP;
 		break;
@@ -280,8 +316,9 @@ static void portal_out(struct endpoint *e, struct portal_out *out)
 		ev.type = FZ_EVENT_DEAD;
 		ev.u.dead.err = out->u.fatal.err;
 		ev.u.dead.text = out->u.fatal.text;
-		e->dead = true;
-		break;
+		e->dead = ev;
+		e->wants_dead = true;
+		return;
 	case PORTAL_OUT_MESSAGE:
 		e->ops->message(e->role, &out->u.message, e->now_us);
 		return;
@@ -349,7 +386,12 @@ static void settle(struct endpoint *e)
 
 void endpoint_set_wall(struct endpoint *e, uint64_t now_us, uint64_t unix_ns)
 {
-	e->wall_offset_ns = unix_ns - now_us * 1000;
+	int64_t offset_ns = (int64_t)(unix_ns - now_us * 1000);
+
+	if (!e->has_wall || offset_ns - e->wall_offset_ns >= WALL_STEP_NS) {
+		e->wall_offset_ns = offset_ns;
+		e->has_wall = true;
+	}
 	node_set_wall(e->node, now_us, unix_ns);
 }
 
@@ -362,6 +404,8 @@ bool endpoint_poll_udp(struct endpoint *e, struct fz_udp_batch *ret)
 void endpoint_pop_udp(struct endpoint *e)
 {
 	node_pop_udp(e->node);
+	if (node_wants_flush(e->node))
+		e->unsettled = true;
 }
 
 void endpoint_set_offload(struct endpoint *e, bool offload)
@@ -376,23 +420,17 @@ bool endpoint_wants_tun(const struct endpoint *e)
 
 void endpoint_stream_opened(struct endpoint *e, uint64_t now_us)
 {
-	e->now_us = now_us;
-	e->unsettled = true;
-	portal_handle_connected(e->portal, now_us);
+	portal_handle_connected(e->portal, begin_turn(e, now_us));
 }
 
 void endpoint_stream_data(struct endpoint *e, const void *data, size_t len, uint64_t now_us)
 {
-	e->now_us = now_us;
-	e->unsettled = true;
-	portal_handle_data(e->portal, data, len, now_us);
+	portal_handle_data(e->portal, data, len, begin_turn(e, now_us));
 }
 
 void endpoint_stream_closed(struct endpoint *e, const char *reason, uint64_t now_us)
 {
-	e->now_us = now_us;
-	e->unsettled = true;
-	portal_handle_disconnected(e->portal, reason, now_us);
+	portal_handle_disconnected(e->portal, reason, begin_turn(e, now_us));
 }
 
 int endpoint_poll_stream(struct endpoint *e, void *buf, size_t cap)
@@ -403,10 +441,9 @@ int endpoint_poll_stream(struct endpoint *e, void *buf, size_t cap)
 
 void endpoint_handle_timeout(struct endpoint *e, uint64_t now_us)
 {
-	e->now_us = now_us;
 	if (endpoint_next_timeout(e) > now_us)
 		return;
-	e->unsettled = true;
+	now_us = begin_turn(e, now_us);
 	portal_handle_timeout(e->portal, now_us);
 	node_handle_timeout(e->node, now_us);
 	e->ops->timeout(e->role, now_us);
@@ -420,6 +457,33 @@ uint64_t endpoint_next_timeout(const struct endpoint *e)
 			 e->ops->next_timeout(e->role));
 }
 
+static bool poll_request(struct endpoint *e, struct fz_event *ret)
+{
+	if (e->wants_close) {
+		e->wants_close = false;
+		*ret = (struct fz_event){ .type = FZ_EVENT_STREAM_CLOSE };
+	} else if (e->wants_rebind) {
+		e->wants_rebind = false;
+		*ret = (struct fz_event){ .type = FZ_EVENT_REBIND };
+	} else if (e->wants_open) {
+		e->wants_open = false;
+		*ret = e->open;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* The last event of all. */
+static bool poll_dead(struct endpoint *e, struct fz_event *ret)
+{
+	if (!e->wants_dead)
+		return false;
+	e->wants_dead = false;
+	*ret = e->dead;
+	return true;
+}
+
 bool endpoint_poll_event(struct endpoint *e, struct fz_event *ret)
 {
 	settle(e);
@@ -431,8 +495,10 @@ bool endpoint_poll_event(struct endpoint *e, struct fz_event *ret)
 		e->ready_told = true;
 		return true;
 	}
+	if (poll_request(e, ret))
+		return true;
 	if (e->events_len == 0)
-		return false;
+		return poll_dead(e, ret);
 	*ret = e->events[e->events_first];
 	e->events_first = (e->events_first + 1) % ENDPOINT_EVENTS_MAX;
 	e->events_len--;
@@ -443,32 +509,28 @@ int endpoint_reset(struct endpoint *e, uint64_t now_us)
 {
 	int err;
 
-	e->now_us = now_us;
-	e->unsettled = true;
+	now_us = begin_turn(e, now_us);
 	err = node_reset(e->node, now_us);
 	if (err != 0)
 		return err;
 	portal_set_public_key(e->portal, node_public_key(e->node));
-	simple_event(e, FZ_EVENT_REBIND);
+	e->wants_rebind = true;
 	portal_reconnect(e->portal, now_us);
 	return 0;
 }
 
 void endpoint_reconnect(struct endpoint *e, uint64_t now_us)
 {
-	e->now_us = now_us;
-	e->unsettled = true;
-	portal_reconnect(e->portal, now_us);
+	portal_reconnect(e->portal, begin_turn(e, now_us));
 }
 
 void endpoint_shutdown(struct endpoint *e, uint64_t now_us)
 {
 	uint32_t ref = NODE_NO_REF;
 
-	e->now_us = now_us;
-	e->unsettled = true;
+	now_us = begin_turn(e, now_us);
 	while (node_walk(e->node, &ref) != NULL)
-		node_close(e->node, ref, true, now_us);
+		node_close(e->node, ref, true, "we end", now_us);
 	node_release_relays(e->node, now_us);
 	portal_shutdown(e->portal, now_us);
 }

@@ -9,7 +9,8 @@
 #include "core/portal.h"
 #include "fzconn/event.h"
 
-/* Events waiting for the host; the oldest notice is dropped first, requests to the host never. */
+/* Notices waiting for the host; the oldest is dropped first. Requests to the host are kept apart and never
+ * dropped. */
 #define ENDPOINT_EVENTS_MAX 1024
 /* Packets made by ourselves that wait for the TUN. */
 #define ENDPOINT_TUN_MAX 64
@@ -64,11 +65,15 @@ struct node *endpoint_node(struct endpoint *e);
 struct portal *endpoint_portal(struct endpoint *e);
 struct endpoint_stats *endpoint_stats(struct endpoint *e);
 const struct fz_env *endpoint_env(const struct endpoint *e);
-/* Unix seconds as of the last endpoint_set_wall(). */
+/* Unix seconds by which authorizations end, and back: when such a second begins. The wall clock's steps back
+ * are not followed, since they would prolong access; its steps forward are, since the machine may have slept.
+ */
 uint64_t endpoint_unix_s(const struct endpoint *e, uint64_t now_us);
+uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s);
 
 /* For roles. */
 void endpoint_drop(struct endpoint *e, enum endpoint_drop why);
+void endpoint_drop_many(struct endpoint *e, enum endpoint_drop why, uint64_t n);
 void endpoint_event(struct endpoint *e, const struct fz_event *ev);
 /* The wanted state of the interface; routes are copied. */
 void endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,

@@ -11,10 +11,6 @@
 #include "core/ranges.h"
 #include "wire/icmp.h"
 
-/* Grants end at their second: the clock is looked at when the next one is due, and at least this often in
- * case the wall clock was set. */
-#define EXPIRY_CHECK_US FZ_SEC(30)
-
 /* A client with at least one grant. Its connection may come and go. */
 struct client_peer {
 	struct client_peer *next;
@@ -33,7 +29,7 @@ struct gateway {
 	size_t clients_len;
 	struct fz_map by_id, by_ref, by_ip;
 	struct client_peer *last; /* of the packet path: batches come from one client mostly */
-	uint64_t expiry_us;
+	uint64_t next_expiry_s; /* no grant ends before this; unix seconds */
 };
 
 /* ---- clients ---- */
@@ -113,7 +109,8 @@ static void set_ref(struct gateway *g, struct client_peer *p, uint32_t ref)
 {
 	fz_map_remove(&g->by_ref, &p->by_ref);
 	p->ref = ref;
-	fz_map_insert(&g->by_ref, g->env, &p->by_ref, fz_map_hash(&g->by_ref, &ref, sizeof(ref)));
+	if (ref != NODE_NO_REF)
+		fz_map_insert(&g->by_ref, g->env, &p->by_ref, fz_map_hash(&g->by_ref, &ref, sizeof(ref)));
 }
 
 static void tell_revoked(struct gateway *g, const struct client_peer *p, const struct fz_uuid *resource,
@@ -132,7 +129,7 @@ static void drop_if_empty(struct gateway *g, struct client_peer *p, uint64_t now
 {
 	if (p->grants.len > 0)
 		return;
-	node_close(endpoint_node(g->endpoint), p->ref, true, now_us);
+	node_close(endpoint_node(g->endpoint), p->ref, true, "it has no grant any more", now_us);
 	portal_forget_candidates(endpoint_portal(g->endpoint), PORTAL_PEER_CLIENT, &p->id);
 	unlink_client(g, p);
 }
@@ -146,6 +143,13 @@ static void revoke(struct gateway *g, struct client_peer *p, const struct fz_uui
 		return;
 	tell_revoked(g, p, &id, why);
 	drop_if_empty(g, p, now_us);
+}
+
+/* The connection is gone, and its handle will be used again for somebody else's. */
+static void forget_conn(struct gateway *g, struct client_peer *p)
+{
+	portal_forget_candidates(endpoint_portal(g->endpoint), PORTAL_PEER_CLIENT, &p->id);
+	set_ref(g, p, NODE_NO_REF);
 }
 
 static int client_upsert(struct gateway *g, const struct portal_create_authz *a, uint32_t ref,
@@ -263,8 +267,12 @@ static void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *vie
 			endpoint_drop(g->endpoint, DROP_SOURCE);
 			return;
 		}
+		if (view->kind == IP_OTHER || (view->kind == IP_ICMP_OTHER && !is_icmp_error(pkt, view))) {
+			endpoint_drop(g->endpoint, DROP_PROTOCOL);
+			return;
+		}
 		/* Errors about a granted flow come from any router on the way. */
-		if (!is_icmp_error(pkt, view) &&
+		if (view->kind != IP_ICMP_OTHER &&
 		    grants_check(&p->grants, &view->src, view->kind, view->sport) != GRANT_ALLOW) {
 			endpoint_drop(g->endpoint, DROP_FILTER);
 			return;
@@ -287,38 +295,25 @@ static void set_interface(struct gateway *g, const struct portal_interface *i)
 	endpoint_set_netcfg(g->endpoint, &g->ipv4, &g->ipv6, routes, sizeof(routes) / sizeof(routes[0]));
 }
 
-static bool listed(const struct portal_init *init, const struct fz_uuid *client,
-		   const struct fz_uuid *resource)
-{
-	for (size_t i = 0; i < init->authorizations_len; i++)
-		if (fz_uuid_equal(&init->authorizations[i].client_id, client) &&
-		    fz_uuid_equal(&init->authorizations[i].resource_id, resource))
-			return true;
-	return false;
-}
-
 /* The list is complete: what is not in it has ended while we were away. It never creates access. */
 static void reconcile(struct gateway *g, const struct portal_init *init, uint64_t now_us)
 {
 	struct client_peer *next;
+	struct fz_uuid resource;
 
-	for (struct client_peer *p = g->clients; p; p = next) {
-		next = p->next;
-		for (size_t i = p->grants.len; i-- > 0;) {
-			struct fz_uuid resource = p->grants.v[i].resource;
-			if (listed(init, &p->id, &resource))
-				continue;
-			grants_remove(&p->grants, &resource);
-			tell_revoked(g, p, &resource, "not listed by the portal any more");
-		}
-		drop_if_empty(g, p, now_us);
-	}
 	for (size_t i = 0; i < init->authorizations_len; i++) {
 		const struct portal_authorization *a = &init->authorizations[i];
 		struct client_peer *p = client_by_id(g, &a->client_id);
 		if (p)
-			grants_set_expiry(&p->grants, &a->resource_id, a->expires_at);
+			grants_list(&p->grants, &a->resource_id, a->expires_at);
 	}
+	for (struct client_peer *p = g->clients; p; p = next) {
+		next = p->next;
+		while (grants_remove_unlisted(&p->grants, &resource))
+			tell_revoked(g, p, &resource, "not listed by the portal any more");
+		drop_if_empty(g, p, now_us);
+	}
+	g->next_expiry_s = 0;
 }
 
 static void on_init(struct gateway *g, const struct portal_init *init, uint64_t now_us)
@@ -361,8 +356,8 @@ static void on_create_authz(struct gateway *g, const struct portal_create_authz 
 	int err = node_upsert(endpoint_node(g->endpoint), &params, now_us, &ref);
 
 	fz_wipe(&params, sizeof(params));
-	if (err == 0)
-		err = client_upsert(g, a, ref, &p);
+	if (err == 0 && (err = client_upsert(g, a, ref, &p)) != 0)
+		node_close(endpoint_node(g->endpoint), ref, false, "no memory", now_us);
 	if (err != 0) {
 		fz_warn(g->env, "gateway", "a grant could not be used: %s", fz_strerror(err));
 		return; /* without acknowledgement the portal tells the client that we are offline */
@@ -375,7 +370,8 @@ static void on_create_authz(struct gateway *g, const struct portal_create_authz 
 		drop_if_empty(g, p, now_us);
 		return;
 	}
-	g->expiry_us = 0;
+	if (a->has_expiry && a->expires_at < g->next_expiry_s)
+		g->next_expiry_s = a->expires_at;
 	acknowledge(g, a);
 }
 
@@ -453,42 +449,42 @@ static void gateway_node_event(void *role, const struct node_event *nev, uint64_
 		ev.type = FZ_EVENT_PEER_PATH;
 	endpoint_describe_peer(g->endpoint, nev->ref, &nev->peer, nev->detail, &ev);
 	endpoint_event(g->endpoint, &ev);
+	if (p == NULL || p->ref != nev->ref)
+		return;
 	/* A lost connection keeps the grants, which the client may still count on; a goodbye ends them. */
-	if (nev->type == NODE_CLOSED && p && p->ref == nev->ref)
+	if (nev->type == NODE_FAILED || nev->type == NODE_CLOSED)
+		forget_conn(g, p);
+	if (nev->type == NODE_CLOSED)
 		unlink_client(g, p);
 }
 
 static void gateway_timeout(void *role, uint64_t now_us)
 {
 	struct gateway *g = role;
-	uint64_t unix_s = endpoint_unix_s(g->endpoint, now_us), next_s = GRANT_FOREVER;
+	uint64_t unix_s = endpoint_unix_s(g->endpoint, now_us);
 	struct client_peer *next;
 	struct fz_uuid resource;
 
-	if (g->expiry_us > now_us)
+	if (g->next_expiry_s > unix_s)
 		return;
+	g->next_expiry_s = GRANT_FOREVER;
 	for (struct client_peer *p = g->clients; p; p = next) {
 		uint64_t at;
 		next = p->next;
 		while (grants_expire(&p->grants, unix_s, &resource))
 			tell_revoked(g, p, &resource, "expired");
 		at = grants_next_expiry(&p->grants);
-		if (at < next_s)
-			next_s = at;
+		if (at < g->next_expiry_s)
+			g->next_expiry_s = at;
 		drop_if_empty(g, p, now_us);
 	}
-	g->expiry_us = now_us + EXPIRY_CHECK_US;
-	if (next_s != GRANT_FOREVER && next_s - unix_s < EXPIRY_CHECK_US / 1000000u)
-		g->expiry_us = now_us + FZ_SEC(next_s - unix_s);
-	if (g->clients == NULL)
-		g->expiry_us = FZ_NEVER_US;
 }
 
 static uint64_t gateway_next_timeout(const void *role)
 {
 	const struct gateway *g = role;
 
-	return g->clients ? g->expiry_us : FZ_NEVER_US;
+	return g->clients ? endpoint_at_unix(g->endpoint, g->next_expiry_s) : FZ_NEVER_US;
 }
 
 static const struct endpoint_ops gateway_ops = {

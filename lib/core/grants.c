@@ -112,6 +112,29 @@ bool grants_set_expiry(struct grants *g, const struct fz_uuid *resource, uint64_
 	return have != NULL;
 }
 
+void grants_list(struct grants *g, const struct fz_uuid *resource, uint64_t expires_s)
+{
+	struct grant *have = find(g, resource);
+
+	if (have == NULL)
+		return;
+	have->expires_s = expires_s;
+	have->listed = true;
+}
+
+bool grants_remove_unlisted(struct grants *g, struct fz_uuid *ret_resource)
+{
+	for (size_t i = 0; i < g->len; i++) {
+		if (g->v[i].listed)
+			continue;
+		*ret_resource = g->v[i].resource;
+		return grants_remove(g, ret_resource);
+	}
+	for (size_t i = 0; i < g->len; i++)
+		g->v[i].listed = false;
+	return false;
+}
+
 bool grants_expire(struct grants *g, uint64_t unix_s, struct fz_uuid *ret_resource)
 {
 	for (size_t i = 0; i < g->len; i++) {

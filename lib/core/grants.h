@@ -19,6 +19,7 @@ struct grant {
 	struct fz_prefix net; /* cidr */
 	struct filter *filter;
 	uint64_t expires_s; /* unix seconds */
+	bool listed; /* mark of grants_list() */
 };
 
 struct grants {
@@ -37,6 +38,10 @@ int grants_upsert(struct grants *g, const struct portal_resource *r, uint64_t ex
 /* False: there was none. */
 bool grants_remove(struct grants *g, const struct fz_uuid *resource);
 bool grants_set_expiry(struct grants *g, const struct fz_uuid *resource, uint64_t expires_s);
+/* Reconcile with a complete list: name each grant that stays and its expiry, then remove the others one by
+ * one until false. */
+void grants_list(struct grants *g, const struct fz_uuid *resource, uint64_t expires_s);
+bool grants_remove_unlisted(struct grants *g, struct fz_uuid *ret_resource);
 int grants_set_filters(struct grants *g, const struct portal_resource *r);
 bool grants_has(const struct grants *g, const struct fz_uuid *resource);
 /* Remove one grant that is over at this second; false = none is. */

@@ -43,6 +43,7 @@ int node_new(const struct fz_env *env, const struct node_opts *opts, uint64_t no
 	if (n->opts.max_conns == 0 || n->opts.max_conns > NODE_CONNS_MAX)
 		n->opts.max_conns = NODE_CONNS_MAX;
 	n->salt = fz_rng_u32(env);
+	n->dirty_end = &n->dirty;
 	relays_init(&n->relays, env);
 	if (fz_map_init(&n->by_id, env, 0) == 0 && fz_map_init(&n->by_key, env, 0) == 0 &&
 	    fz_map_init(&n->by_ufrag, env, 0) == 0)
@@ -61,6 +62,21 @@ int node_new(const struct fz_env *env, const struct node_opts *opts, uint64_t no
 	return 0;
 }
 
+static void untouch(struct node *n, struct conn *c)
+{
+	struct conn **at = &n->dirty;
+
+	if (!c->dirty)
+		return;
+	while (*at != c)
+		at = &(*at)->next_dirty;
+	*at = c->next_dirty;
+	if (*at == NULL)
+		n->dirty_end = at;
+	c->next_dirty = NULL;
+	c->dirty = false;
+}
+
 /* Take the connection out of every table and free it. */
 static void drop_conn(struct node *n, struct conn *c)
 {
@@ -70,12 +86,7 @@ static void drop_conn(struct node *n, struct conn *c)
 	fz_map_remove(&n->by_key, &c->by_key);
 	fz_map_remove(&n->by_ufrag, &c->by_ufrag);
 	fz_heap_set(&n->timers, &c->timer, FZ_NEVER_US);
-	if (c->dirty) {
-		struct conn **at = &n->dirty;
-		while (*at != c)
-			at = &(*at)->next_dirty;
-		*at = c->next_dirty;
-	}
+	untouch(n, c);
 	conn_free(c);
 }
 
@@ -188,8 +199,8 @@ void node_touch(struct node *n, struct conn *c)
 	if (c->dirty)
 		return;
 	c->dirty = true;
-	c->next_dirty = n->dirty;
-	n->dirty = c;
+	*n->dirty_end = c;
+	n->dirty_end = &c->next_dirty;
 }
 
 void node_event(struct node *n, enum node_event_type type, const struct conn *c, const char *detail)
@@ -277,8 +288,13 @@ static void upsert_relay(struct node *n, const struct portal_relay *info, uint64
 		turn_alloc_refresh(r->alloc, now_us);
 		return;
 	}
-	if (r)
+	if (r) {
+		/* Other credentials from the same port of ours: the server refuses them as long as the old
+		 * allocation stands. */
+		turn_alloc_close(r->alloc, now_us);
+		node_flush_relays(n, now_us);
 		forget_relay(n, r, now_us);
+	}
 	err = relays_add(&n->relays, info, now_us, &r);
 	if (err != 0)
 		fz_warn(n->env, "node", "a relay is not used: %s", fz_strerror(err));
@@ -327,6 +343,18 @@ static void relay_cand_changed(struct node *n, struct relay *r, enum relay_chang
 	}
 }
 
+/* Connections that waited for the first relay to answer have no address of ours to try. */
+static void fail_stranded(struct node *n)
+{
+	for (size_t s = 0; s < n->slots_len; s++) {
+		struct conn *c = n->slots[s];
+		if (c && c->state == CONN_CONNECTING && !c->has_locals) {
+			conn_fail(c, "no relay answers");
+			node_touch(n, c);
+		}
+	}
+}
+
 static void poll_relays(struct node *n, uint64_t now_us)
 {
 	enum relay_change what;
@@ -350,6 +378,7 @@ static void poll_relays(struct node *n, uint64_t now_us)
 	if (n->relays.len == 0 && n->had_relays) {
 		n->had_relays = false;
 		node_event(n, NODE_NO_RELAYS, NULL, "the last relay is lost");
+		fail_stranded(n);
 	}
 }
 
@@ -358,6 +387,9 @@ void node_release_relays(struct node *n, uint64_t now_us)
 	for (size_t i = 0; i < n->relays.len; i++)
 		turn_alloc_close(n->relays.v[i]->alloc, now_us);
 	node_flush_relays(n, now_us);
+	for (size_t s = 0; s < n->slots_len; s++)
+		if (n->slots[s])
+			n->slots[s]->relay = NULL;
 	relays_clear(&n->relays);
 	n->had_relays = false;
 }
@@ -436,8 +468,8 @@ int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, ui
 		*ret_ref = c->ref;
 		return 0;
 	}
-	if (relay == NULL) {
-		node_event(n, NODE_NO_RELAYS, NULL, "no relay has answered yet");
+	if (n->relays.len == 0) {
+		node_event(n, NODE_NO_RELAYS, NULL, "there is none");
 		return FZ_ERR_STATE;
 	}
 	err = take_slot(n, &ref);
@@ -445,9 +477,11 @@ int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, ui
 		err = conn_new(n->env, n->self, p, ref, now_us, &fresh);
 	if (err != 0)
 		return err;
-	if (c)
-		drop_conn(n,
-			  c); /* the peer has a new key or new credentials: what we had is of no use to it */
+	if (c) {
+		/* The peer has a new key or new credentials: what we had is of no use to it. */
+		node_event(n, NODE_CLOSED, c, "replaced by a new connection");
+		drop_conn(n, c);
+	}
 	insert_conn(n, fresh);
 	fresh->relay = relay;
 	offer_all(n, fresh, false, now_us);
@@ -455,7 +489,7 @@ int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, ui
 	return 0;
 }
 
-void node_close(struct node *n, uint32_t ref, bool goodbye, uint64_t now_us)
+void node_close(struct node *n, uint32_t ref, bool goodbye, const char *why, uint64_t now_us)
 {
 	struct conn *c = node_by_ref(n, ref);
 
@@ -463,6 +497,7 @@ void node_close(struct node *n, uint32_t ref, bool goodbye, uint64_t now_us)
 		return;
 	if (goodbye && c->state != CONN_CONNECTING)
 		node_send_goodbye(n, c, now_us);
+	node_event(n, NODE_CLOSED, c, why);
 	drop_conn(n, c);
 }
 
@@ -513,15 +548,14 @@ static bool settle_conn(struct node *n, struct conn *c)
 {
 	struct path_event pe;
 	enum wg_event we;
-	const char *why = "no answer";
 
 	while (path_poll_event(c->path, &pe)) {
 		if (pe.type == PATH_DOUBTED || pe.reason == PATH_REASON_LOST || pe.type == PATH_FAILED)
 			doubt_relay(n, c);
 		if (pe.type == PATH_FAILED) {
-			c->state = CONN_FAILED;
-			why = pe.reason == PATH_REASON_NO_CANDIDATES ? "no address of the peer works"
-								     : "the peer does not answer on any path";
+			conn_fail(c, pe.reason == PATH_REASON_NO_CANDIDATES
+					     ? "the peer announced no address"
+					     : "the peer does not answer on any path");
 		} else if (pe.type == PATH_WANT_HANDSHAKE) {
 			conn_want_handshake(c, n->now_us);
 		} else if (pe.type == PATH_SELECTED) {
@@ -538,12 +572,11 @@ static bool settle_conn(struct node *n, struct conn *c)
 		if (we == WG_SESSION) {
 			c->has_session = true;
 		} else if (we == WG_EXPIRED) {
-			c->state = CONN_FAILED;
-			why = "the tunnel expired";
+			conn_fail(c, "the tunnel expired");
 		}
 	}
 	if (c->state == CONN_FAILED) {
-		node_event(n, NODE_FAILED, c, why);
+		node_event(n, NODE_FAILED, c, c->failure);
 		return false;
 	}
 	if (!c->reported_up && c->has_session && c->state != CONN_CONNECTING) {
@@ -558,10 +591,9 @@ void node_flush(struct node *n, uint64_t now_us)
 	n->now_us = now_us;
 	poll_relays(n, now_us);
 	node_flush_relays(n, now_us);
-	while (n->dirty) {
+	while (n->dirty && txq_has_room(n->txq)) {
 		struct conn *c = n->dirty;
-		n->dirty = c->next_dirty;
-		c->dirty = false;
+		untouch(n, c);
 		if (!settle_conn(n, c)) {
 			drop_conn(n, c);
 			continue;
@@ -572,6 +604,11 @@ void node_flush(struct node *n, uint64_t now_us)
 		fz_heap_set(&n->timers, &c->timer, conn_next_timeout(c));
 	}
 	node_flush_relays(n, now_us); /* channels that the checks asked for */
+}
+
+bool node_wants_flush(const struct node *n)
+{
+	return n->dirty != NULL;
 }
 
 void node_handle_timeout(struct node *n, uint64_t now_us)

@@ -25,7 +25,7 @@ enum node_event_type {
 	NODE_UP, /* session and path: packets flow; once per connection */
 	NODE_PATH, /* payload takes another path */
 	NODE_FAILED, /* the connection is gone: no path, no answer */
-	NODE_CLOSED, /* the peer said goodbye */
+	NODE_CLOSED, /* by the peer's goodbye, by us, or replaced by a new one with other keys */
 	NODE_NO_RELAYS /* the last relay is lost: the portal should send others */
 };
 
@@ -73,11 +73,13 @@ void node_release_relays(struct node *n, uint64_t now_us);
  * credentials hang on our key, and a new key is made. */
 int node_reset(struct node *n, uint64_t now_us);
 
-/* Make or keep the connection to a peer. FZ_ERR_STATE: no relay has answered yet (an event asks for relays);
- * FZ_ERR_FULL; FZ_ERR_NOMEM; FZ_ERR_INVAL; FZ_ERR_UNSUPPORTED for a kind of path that is not built in. */
+/* Make or keep the connection to a peer. Relays that have not answered yet are joined in when they do.
+ * FZ_ERR_STATE: there is no relay (an event asks for some); FZ_ERR_FULL; FZ_ERR_NOMEM; FZ_ERR_INVAL;
+ * FZ_ERR_UNSUPPORTED for a kind of path that is not built in. */
 int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, uint32_t *ret_ref);
-/* Close, with a goodbye through the tunnel when there is one. */
-void node_close(struct node *n, uint32_t ref, bool goodbye, uint64_t now_us);
+/* Close, with a goodbye through the tunnel when there is one. An event tells that it is gone, and why (static
+ * text). A handle of no connection is fine. */
+void node_close(struct node *n, uint32_t ref, bool goodbye, const char *why, uint64_t now_us);
 /* The connection of a peer, NODE_NO_REF. */
 uint32_t node_find(const struct node *n, const struct fz_uuid *peer);
 const struct conn *node_conn(const struct node *n, uint32_t ref);
@@ -99,8 +101,10 @@ bool node_can_send(const struct node *n);
 
 void node_handle_timeout(struct node *n, uint64_t now_us);
 uint64_t node_next_timeout(const struct node *n);
-/* Let everything that was touched speak; call at the end of a turn, before taking outputs. */
+/* Let everything that was touched speak; call at the end of a turn, before taking outputs. When the queue of
+ * datagrams is full the rest has to wait: node_wants_flush(), flush again after node_pop_udp(). */
 void node_flush(struct node *n, uint64_t now_us);
+bool node_wants_flush(const struct node *n);
 /* The next batch to send; valid until node_pop_udp(). */
 bool node_peek_udp(struct node *n, struct fz_udp_batch *ret);
 void node_pop_udp(struct node *n);

@@ -30,7 +30,7 @@ struct node {
 	uint32_t next_slot, salt;
 	struct fz_map by_id, by_key, by_ufrag;
 	struct fz_heap timers;
-	struct conn *dirty;
+	struct conn *dirty, **dirty_end; /* in the order of touching */
 	bool signals_wait; /* some connection has candidates to signal */
 
 	struct txq *txq;

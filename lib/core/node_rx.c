@@ -29,10 +29,8 @@ static void drop(struct node *n, enum node_drop why)
 
 static void goodbye(struct node *n, struct arrival *a, struct conn *c)
 {
-	fz_info(n->env, "node", "peer %u: said goodbye", c->ref);
-	node_event(n, NODE_CLOSED, c, "the peer said goodbye");
 	a->conn = a->told = NULL;
-	node_close(n, c->ref, false, a->now_us);
+	node_close(n, c->ref, false, "the peer said goodbye", a->now_us);
 }
 
 /* A decrypted packet; true = keep it for the TUN. */
@@ -76,7 +74,6 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 	if (a->told != c) {
 		a->told = c;
 		path_handle_data(c->path, &a->route, a->now_us);
-		node_touch(n, c);
 	}
 	packet = join_reserve(n->join, len - WG_OVERHEAD);
 	if (packet == NULL) {
@@ -84,6 +81,8 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 		return;
 	}
 	got = wg_peer_open(c->wg, packet, msg, len, a->now_us);
+	if (got >= 0)
+		node_touch(n, c); /* nothing that is not authentic makes us work later */
 	if (got <= 0) {
 		if (got < 0)
 			drop(n, got == FZ_ERR_AUTH ? NODE_DROP_AUTH : NODE_DROP_NO_CONN);

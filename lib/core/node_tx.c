@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node's way out: control messages and encrypted packets to the queue of batches, wrapped as ChannelData
  * where the path leaves through our relay. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -45,25 +46,25 @@ static uint8_t *reserve(struct node *n, const struct hop *hop, uint8_t ecn, size
 	return p + hop->header;
 }
 
+static_assert(WG_HANDSHAKE_MAX <= PATH_TRANSMIT_MAX, "control messages fit into node_send_on()'s buffer");
+
 void node_send_on(struct node *n, const struct path_route *route, const uint8_t *data, size_t len,
 		  uint64_t now_us)
 {
+	uint8_t wrapped[TURN_CHANNEL_HEADER_LEN + PATH_TRANSMIT_MAX];
 	struct hop hop;
-	uint8_t *p;
 
 	if (!find_hop(n, route, &hop, now_us)) {
 		n->stats.drops[NODE_DROP_NO_CHANNEL]++;
 		return;
 	}
-	p = reserve(n, &hop, IP_ECN_NOT, len);
-	if (p == NULL) {
-		n->stats.drops[NODE_DROP_QUEUE]++;
-		return;
-	}
-	memcpy(p, data, len);
-	txq_commit(n->txq);
-	if (hop.relay)
+	if (hop.relay) {
+		turn_channel_encode(wrapped, hop.channel, (uint16_t)len);
+		memcpy(wrapped + TURN_CHANNEL_HEADER_LEN, data, len);
 		turn_alloc_note_sent(hop.relay->alloc, now_us);
+	}
+	if (txq_push(n->txq, &hop.local, &hop.remote, hop.relay ? wrapped : data, hop.header + len) != 0)
+		n->stats.drops[NODE_DROP_QUEUE]++;
 }
 
 /* Encrypt one packet straight into the queue. */

@@ -65,7 +65,7 @@ static bool same_sites(const struct resource *r, const struct portal_resource *p
 	return true;
 }
 
-bool resource_matches(const struct resource *r, const struct portal_resource *p)
+bool resource_matches(const struct fz_env *env, const struct resource *r, const struct portal_resource *p)
 {
 	struct filter *f;
 	bool same;
@@ -73,7 +73,7 @@ bool resource_matches(const struct resource *r, const struct portal_resource *p)
 	if (r->type != p->type || r->ip_stack != p->ip_stack ||
 	    strcmp(r->address, p->address ? p->address : "") != 0 || !same_sites(r, p))
 		return false;
-	if (filter_new(fz_env_default(), p->filters, p->filters_len, &f) != 0)
+	if (filter_new(env, p->filters, p->filters_len, &f) != 0)
 		return false;
 	same = filter_equal(r->filter, f);
 	filter_unref(f);
@@ -118,6 +118,43 @@ int resources_add(struct resources *r, const struct portal_resource *p, struct r
 	fz_map_insert(&r->by_id, r->env, &res->link, fz_map_hash(&r->by_id, &res->id, sizeof(res->id)));
 	*ret = res;
 	return 0;
+}
+
+/* Room for one more ring of waiting packets: returns what the oldest one held when it had to go. */
+static uint64_t make_room(struct resources *r)
+{
+	struct resource *oldest = NULL;
+	size_t rings = 0;
+	uint64_t lost;
+
+	for (size_t i = 0; i < r->len; i++) {
+		struct resource *res = r->v[i];
+		if (res->waiting.slots == NULL)
+			continue;
+		rings++;
+		if (oldest == NULL || res->asked_us < oldest->asked_us)
+			oldest = res;
+	}
+	if (rings < RESOURCES_WAITING_MAX)
+		return 0;
+	lost = oldest->waiting.used;
+	pending_clear(&oldest->waiting);
+	return lost;
+}
+
+uint64_t resource_wait(struct resources *r, struct resource *res, struct fz_pkt *pkt,
+		       const struct ip_view *view)
+{
+	uint64_t lost = 0, before;
+
+	if (res->waiting.slots == NULL) {
+		lost = make_room(r);
+		if (pending_init(&res->waiting, r->env, PENDING_AUTH) != 0)
+			return lost + 1;
+	}
+	before = res->waiting.dropped;
+	pending_push(&res->waiting, pkt, view);
+	return lost + res->waiting.dropped - before;
 }
 
 int resource_rename(struct resources *r, struct resource *res, const char *name)

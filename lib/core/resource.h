@@ -10,6 +10,10 @@
 #include "core/route.h"
 #include "wire/portal_events.h"
 
+/* Resources with packets that wait for access at one time: 128 packets each. The one that has waited longest
+ * makes room. */
+#define RESOURCES_WAITING_MAX 64
+
 /* More resources than this are ignored, with a warning. */
 #define RESOURCES_MAX 65536
 
@@ -27,7 +31,8 @@ struct resource {
 
 	struct gateway_peer *gateway; /* serves it; NULL = no access yet */
 	struct pending waiting; /* packets that wait for access; no slots = none */
-	bool asked;
+	bool asked; /* for access, and neither granted nor gone */
+	bool listed; /* mark of on_init() */
 	uint64_t asked_us; /* last request for access */
 	struct fz_map_link link;
 };
@@ -44,9 +49,12 @@ int resources_init(struct resources *r, const struct fz_env *env);
 void resources_clear(struct resources *r);
 struct resource *resources_find(const struct resources *r, const struct fz_uuid *id);
 /* Same kind, address, sites and filters: only the name may differ. */
-bool resource_matches(const struct resource *r, const struct portal_resource *p);
+bool resource_matches(const struct fz_env *env, const struct resource *r, const struct portal_resource *p);
 /* FZ_ERR_FULL, FZ_ERR_NOMEM, FZ_ERR_INVAL (filter). */
 int resources_add(struct resources *r, const struct portal_resource *p, struct resource **ret);
+/* Keep a packet until access is granted. Returns how many packets were dropped instead. */
+uint64_t resource_wait(struct resources *r, struct resource *res, struct fz_pkt *pkt,
+		       const struct ip_view *view);
 int resource_rename(struct resources *r, struct resource *res, const char *name);
 void resources_remove(struct resources *r, struct resource *res);
 
