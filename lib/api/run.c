@@ -17,8 +17,6 @@
 #define UDP_ROUNDS 8
 #define UDP_BATCHES 8
 #define TUN_READS 128
-/* Small packets are gathered this far before they are sent, since one system call takes many. */
-#define TUN_GATHER 64
 
 #define RUN_EVENTS_MAX 256
 
@@ -46,9 +44,12 @@ struct fz_run {
 
 /* ---- out ---- */
 
-static void flush_udp(struct fz_run *r)
+/* Send what waits, but leave the newest batch when it may still grow: a full one costs the system as much as a small one. */
+static void send_batches(struct fz_run *r, bool may_grow)
 {
 	for (;;) {
+		if (may_grow && r->unsent.len == 0 && endpoint_udp_batches(r->endpoint) < 2)
+			return;
 		/* A batch that the socket took in part stays here with what is left of it. */
 		if (r->unsent.len == 0 && !endpoint_poll_udp(r->endpoint, &r->unsent))
 			break;
@@ -61,6 +62,11 @@ static void flush_udp(struct fz_run *r)
 		endpoint_pop_udp(r->endpoint);
 	}
 	r->udp_blocked = r->unsent.len > 0;
+}
+
+static void flush_udp(struct fz_run *r)
+{
+	send_batches(r, false);
 }
 
 /* The device does not take this super-packet: give it the pieces. */
@@ -161,7 +167,6 @@ static void read_udp(struct fz_run *r)
 static int read_tun(struct fz_run *r)
 {
 	struct fz_pkt pkt;
-	int gathered = 0;
 
 	for (int i = 0; i < TUN_READS; i++) {
 		if (!endpoint_wants_tun(r->endpoint)) {
@@ -177,12 +182,8 @@ static int read_tun(struct fz_run *r)
 			flush_tun(r);
 			return 0;
 		}
-		gathered = pkt.gso ? TUN_GATHER : gathered + 1;
 		endpoint_handle_tun(r->endpoint, &pkt, r->now_us);
-		if (gathered >= TUN_GATHER) {
-			flush_udp(r);
-			gathered = 0;
-		}
+		send_batches(r, true);
 	}
 	flush_udp(r);
 	r->more = true;

@@ -413,6 +413,11 @@ void endpoint_set_offload(struct endpoint *e, bool offload)
 	node_set_offload(e->node, offload);
 }
 
+size_t endpoint_udp_batches(const struct endpoint *e)
+{
+	return node_udp_batches(e->node);
+}
+
 bool endpoint_wants_tun(const struct endpoint *e)
 {
 	return node_can_send(e->node);

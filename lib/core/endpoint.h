@@ -91,6 +91,8 @@ void endpoint_handle_udp(struct endpoint *e, const struct fz_udp_batch *batch, u
 bool endpoint_poll_tun(struct endpoint *e, struct fz_pkt *ret);
 bool endpoint_poll_udp(struct endpoint *e, struct fz_udp_batch *ret);
 void endpoint_pop_udp(struct endpoint *e);
+/* Batches that wait; the newest of them may still grow. */
+size_t endpoint_udp_batches(const struct endpoint *e);
 /* The TUN takes super-packets. */
 void endpoint_set_offload(struct endpoint *e, bool offload);
 bool endpoint_wants_tun(const struct endpoint *e);

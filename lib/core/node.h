@@ -108,6 +108,7 @@ bool node_wants_flush(const struct node *n);
 /* The next batch to send; valid until node_pop_udp(). */
 bool node_peek_udp(struct node *n, struct fz_udp_batch *ret);
 void node_pop_udp(struct node *n);
+size_t node_udp_batches(const struct node *n);
 bool node_poll_event(struct node *n, struct node_event *ret);
 /* Candidate texts to signal for one connection; the caller releases them with node_free_texts() before the
  * next call. */

@@ -198,3 +198,8 @@ void node_pop_udp(struct node *n)
 {
 	txq_pop(n->txq);
 }
+
+size_t node_udp_batches(const struct node *n)
+{
+	return txq_batches(n->txq);
+}

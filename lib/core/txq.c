@@ -296,6 +296,11 @@ bool txq_has_room(const struct txq *q)
 	return q->used < q->cap && (q->big.free_len > 0 || q->big.made < q->big.max);
 }
 
+size_t txq_batches(const struct txq *q)
+{
+	return q->used;
+}
+
 bool txq_empty(const struct txq *q)
 {
 	return q->used == 0;

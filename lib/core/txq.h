@@ -45,6 +45,8 @@ bool txq_peek(struct txq *q, struct fz_udp_batch *ret);
 void txq_pop(struct txq *q);
 /* Could a further batch of full size begin? False: send first. */
 bool txq_has_room(const struct txq *q);
+/* Batches that wait. */
+size_t txq_batches(const struct txq *q);
 bool txq_empty(const struct txq *q);
 /* Drop everything that waits. */
 void txq_clear(struct txq *q);

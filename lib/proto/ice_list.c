@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-/* Gap below which a request of the peer does not hurry our own check: its answer is probably under way. */
+/* Gap below which a further request of the peer does not hurry our own check: its answer is probably under way. */
 #define TRIGGER_GAP_US FZ_MS(50)
 /* The peer left the selected pair for another one: that many requests there, and that long without one here.
  */
@@ -336,9 +336,11 @@ void ice_list_requested(struct ice_list *s, int at, bool use_candidate)
 		p->is_nominated = true;
 	watch_rivals(s, at);
 	/* RFC 8445 section 7.3.1.4: the path is open towards us, so it is now that our own check has the best
-	 * chance. */
+	 * chance. The first such request counts at once: a check that was sent before it was probably lost at the peer's NAT,
+	 * which has opened only with this request. */
 	if (!p->has_succeeded) {
-		uint64_t soon_us = p->attempts == 0 ? s->now_us : p->last_sent_us + TRIGGER_GAP_US;
+		uint64_t soon_us = p->was_hurried ? p->last_sent_us + TRIGGER_GAP_US : s->now_us;
+		p->was_hurried = true;
 		if (soon_us < s->now_us)
 			soon_us = s->now_us;
 		p->next_check_us = fz_min_us(p->next_check_us, soon_us);

@@ -35,6 +35,7 @@ struct ice_pair {
 	bool has_succeeded;
 	bool is_nominated; /* controlling: by us; controlled: the peer sent USE-CANDIDATE */
 	bool is_peer_silent; /* the peer checks other pairs, but no longer this one */
+	bool was_hurried; /* a request of the peer has moved its check up once */
 	uint8_t rivals; /* requests since the last one on the selected pair, at most 255 */
 	uint64_t priority;
 	uint64_t next_check_us, last_sent_us, first_unanswered_us;
