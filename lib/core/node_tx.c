@@ -110,8 +110,15 @@ int node_send(struct node *n, uint32_t ref, struct fz_pkt *pkt, const struct ip_
 	size_t len;
 	int err = 0;
 
-	if (c == NULL || c->state == CONN_CONNECTING || c->state == CONN_FAILED ||
-	    !wg_peer_can_send(c->wg, now_us)) {
+	if (c == NULL || c->state == CONN_CONNECTING || c->state == CONN_FAILED) {
+		n->stats.drops[NODE_DROP_NO_PATH]++;
+		return FZ_ERR_STATE;
+	}
+	if (!wg_peer_can_send(c->wg, now_us)) {
+		/* The session is too old, or the packet that would confirm ours was lost. */
+		if (c->has_session)
+			conn_want_handshake(c, now_us);
+		node_touch(n, c);
 		n->stats.drops[NODE_DROP_NO_PATH]++;
 		return FZ_ERR_STATE;
 	}

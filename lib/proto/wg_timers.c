@@ -16,7 +16,8 @@ const struct wg_timing wg_timing_ice = {
 	.rekey_attempt_ms = 20000,
 	.jitter_ms = 333,
 	.expiry_ms = 540000,
-	.rekey_idle_ms = 180000,
+	.rekey_idle_ms = 165000, /* before the send cut-off: an idle tunnel can be used at any time */
+	.keepalive_from_first = true,
 };
 
 const struct wg_timing wg_timing_iceless = {
@@ -31,6 +32,7 @@ const struct wg_timing wg_timing_iceless = {
 	.jitter_ms = 333,
 	.expiry_ms = 540000,
 	.rekey_idle_ms = 180000,
+	.keepalive_from_first = true,
 };
 
 const struct wg_timing wg_timing_standard = {
