@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [--seed N | --seeds A-B] [-v]: path agents in simulated networks. Prints what failed and how to run it
- * again. */
+/* sim [--acceptance | --seed N | --seeds A-B] [-v]: path agents in simulated networks. Prints what failed and
+ * how to run it again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ static void run_one(uint64_t seed, bool verbose, struct totals *t)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--seed N | --seeds A-B] [-v]\n");
+	fprintf(stderr, "usage: sim [--acceptance | --seed N | --seeds A-B] [-v]\n");
 	return 2;
 }
 
@@ -61,6 +61,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-v") == 0)
 			verbose = true;
+		else if (strcmp(argv[i], "--acceptance") == 0)
+			return acceptance_run() ? 0 : 1;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
 			from = to = strtoul(argv[++i], NULL, 10);
 		else if (i + 1 >= argc || strcmp(argv[i], "--seeds") != 0 ||

@@ -52,4 +52,7 @@ void world_run(const struct world *w, bool verbose, struct world_result *ret);
 void world_print(const struct world *w);
 const char *world_path_name(enum world_path p);
 
+/* The named networks; false when one failed. */
+bool acceptance_run(void);
+
 #endif
