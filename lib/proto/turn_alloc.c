@@ -45,8 +45,8 @@ int turn_alloc_new(const struct fz_env *env, const struct turn_alloc_opts *opts,
 	}
 	memcpy(a->software, software, strlen(software));
 	turn_chans_init(&a->chans, env);
-	a->side[SIDE_V4].server = opts->server4;
-	a->side[SIDE_V6].server = opts->server6;
+	a->side[SIDE_V4].server = a->side[SIDE_V4].configured = opts->server4;
+	a->side[SIDE_V6].server = a->side[SIDE_V6].configured = opts->server6;
 	a->now_us = now_us;
 	turn_start_over(a);
 	*ret = a;
@@ -83,6 +83,7 @@ void turn_start_over(struct turn_alloc *a)
 	a->ask = ASK_BOTH_AND_DRAFT;
 	a->mismatches = 0;
 	a->not_ours = false;
+	a->tried_other = false;
 	a->has_refused_event = false;
 	for (unsigned i = 0; i < SIDES; i++) {
 		struct turn_side *s = &a->side[i];
@@ -102,6 +103,8 @@ void turn_alloc_restart(struct turn_alloc *a, uint64_t now_us)
 	a->redirects = 0;
 	a->retry_wait_us = 0;
 	a->queue_len = 0;
+	for (unsigned i = 0; i < SIDES; i++)
+		a->side[i].server = a->side[i].configured;
 	turn_start_over(a);
 	for (unsigned i = 0; i < SIDES; i++)
 		a->told_relayed[i] = a->side[i].told_local = a->side[i].told_mapped = (struct fz_addr){ 0 };
@@ -419,6 +422,7 @@ static void ask_again_in_time(struct turn_alloc *a)
 			a->ask = ASK_BOTH_AND_DRAFT;
 			a->mismatches = 0;
 			a->not_ours = false;
+			a->tried_other = false;
 		}
 		turn_use_side(a, a->active);
 	} else if (a->refresh_us <= a->now_us || a->doubt_us <= a->now_us) {

@@ -31,7 +31,8 @@ static inline unsigned side_of(const struct fz_addr *a)
 
 /* One address of the server, and what BINDING through it says of us. */
 struct turn_side {
-	struct fz_addr server; /* family none = absent */
+	struct fz_addr configured; /* family none = absent */
+	struct fz_addr server; /* the same, or where it sent us */
 	struct fz_addr local, mapped;
 	struct fz_addr told_local, told_mapped; /* reported by an event */
 	struct stun_txn binding;
@@ -60,6 +61,7 @@ struct turn_alloc {
 	uint8_t ask; /* enum turn_ask */
 	uint8_t mismatches, redirects;
 	bool not_ours; /* the 5-tuple has an allocation under other credentials */
+	bool tried_other; /* ... so the other family was tried, from which the 5-tuple is another one */
 	uint16_t refused_code; /* why suspended */
 
 	struct fz_addr relayed[SIDES], told_relayed[SIDES];

@@ -130,6 +130,22 @@ static int handle_allocated(struct turn_alloc *a, const struct stun_msg *m)
 	return 0;
 }
 
+/* Somebody else's allocation stays in the way: the server's other address makes another 5-tuple. */
+static void take_other_side(struct turn_alloc *a, uint16_t code)
+{
+	unsigned other = a->active == SIDE_V4 ? SIDE_V6 : SIDE_V4;
+
+	if (a->side[other].answered && !a->tried_other) {
+		a->tried_other = true;
+		a->mismatches = 0;
+		a->not_ours = false;
+		turn_auth_forget(&a->auth);
+		turn_use_side(a, other);
+	} else {
+		turn_suspend(a, a->not_ours ? TURN_CODE_WRONG_CREDENTIALS : code);
+	}
+}
+
 /* 5-tuple taken. First give back what is there, for it may be ours from an earlier life; then wait for the
  * server to forget it. */
 static void handle_taken(struct turn_alloc *a, uint16_t code)
@@ -138,7 +154,7 @@ static void handle_taken(struct turn_alloc *a, uint16_t code)
 
 	turn_stop_control(a);
 	if (times > TURN_MISMATCHES_MAX)
-		turn_suspend(a, a->not_ours ? TURN_CODE_WRONG_CREDENTIALS : code);
+		take_other_side(a, code);
 	else if (times == 1)
 		turn_start_control(a, CTL_RELEASE, &turn_schedule);
 	else

@@ -229,6 +229,8 @@ int fake_turn_handle(struct fake_turn *f, const struct fz_addr *to, const uint8_
 		.has_v6 = c.attrs.family == FZ_FAMILY_INET6,
 		.releases = c.attrs.has_lifetime && c.attrs.lifetime_s == 0,
 	};
+	if (f->free_over_v6 && m.method == TURN_ALLOCATE && to->ip.family == FZ_FAMILY_INET6)
+		f->allocated = f->wrong_owner = false;
 	if (f->silent)
 		return 0;
 	if (m.method == STUN_BINDING)

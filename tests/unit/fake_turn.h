@@ -31,6 +31,7 @@ struct fake_turn {
 	bool plain_400_bind; /* no allocation: CHANNEL-BIND gets 400 */
 	bool draft_only; /* dual allocation under the draft's number only */
 	bool wrong_owner; /* REFRESH finds another user's allocation: 441 */
+	bool free_over_v6; /* ... unless we come over IPv6, from another 5-tuple */
 	int linger; /* ALLOCATEs that are still refused after a release */
 	uint16_t fail_allocate, fail_refresh, fail_bind, fail_binding; /* error to give; 0 = none */
 	int fail_count; /* how often; negative = always */
