@@ -1,95 +1,276 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "logger.h"
 
-#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
-static bool as_json;
-static int max_level = FZ_LOG_INFO;
+#define RULES_MAX 64
+#define LEVEL_OFF (FZ_LOG_ERROR - 1)
+
+/* "area=level"; len 0 = for all areas. */
+struct rule {
+	const char *area;
+	size_t len;
+	int level;
+};
+
+static struct {
+	const char *program;
+	bool as_json, colour;
+	struct rule rules[RULES_MAX];
+	size_t rules_len;
+	int max_level;
+} config = { .program = "", .max_level = FZ_LOG_INFO };
 
 static const char *const level_names[] = { "ERROR", "WARN", "INFO", "DEBUG", "TRACE" };
 
-/* "debug", "info,hyper=warn", "fz=trace": the first word that names a level. */
-static int level_of(const char *filter)
+/* ---- filter ---- */
+
+static bool level_of(const char *word, size_t len, int *ret)
 {
-	while (filter && *filter) {
-		size_t n = strcspn(filter, ",=");
-		for (int i = FZ_LOG_ERROR; i <= FZ_LOG_TRACE; i++) {
-			const char *name = level_names[i];
-			size_t k = 0;
-			while (k < n && name[k] && toupper((unsigned char)filter[k]) == name[k])
-				k++;
-			if (k == n && name[k] == '\0')
-				return i;
+	if (len == 3 && strncasecmp(word, "off", 3) == 0) {
+		*ret = LEVEL_OFF;
+		return true;
+	}
+	for (int i = FZ_LOG_ERROR; i <= FZ_LOG_TRACE; i++) {
+		const char *name = level_names[i - FZ_LOG_ERROR];
+		if (strlen(name) == len && strncasecmp(word, name, len) == 0) {
+			*ret = i;
+			return true;
 		}
-		filter += n + (filter[n] != '\0');
 	}
-	return FZ_LOG_INFO;
+	return false;
 }
 
-bool logger_init(const char *format)
+/* One directive. Those that name spans are for other programs: accepted, of no effect. */
+static bool take_directive(const char *at, size_t len)
 {
-	max_level = level_of(getenv("RUST_LOG"));
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	as_json = format && strcmp(format, "json") == 0;
-	return format == NULL || as_json || strcmp(format, "human") == 0;
+	const char *bracket = memchr(at, '[', len), *end = bracket ? memchr(at, ']', len) : NULL;
+	const char *equals = memchr(end ? end : at, '=', len - (size_t)((end ? end : at) - at));
+	struct rule r = { at, len, FZ_LOG_TRACE };
+
+	if (len == 0)
+		return true;
+	if (bracket && end == NULL)
+		return false;
+	if (equals) {
+		r.len = (size_t)(equals - at);
+		if (!level_of(equals + 1, len - r.len - 1, &r.level))
+			return false;
+	} else if (level_of(at, len, &r.level)) {
+		r.len = 0;
+	}
+	if (bracket == NULL && config.rules_len < RULES_MAX)
+		config.rules[config.rules_len++] = r;
+	return true;
 }
 
-static void print_json_text(const char *s)
+static bool take_filter(const char *filter)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20)
-			printf("\\u%04x", c);
+	bool good = true;
+
+	if (filter == NULL || *filter == '\0')
+		filter = "info";
+	while (*filter) {
+		/* commas inside of brackets belong to a span */
+		size_t len = 0, depth = 0;
+		while (filter[len] && (filter[len] != ',' || depth > 0)) {
+			depth += filter[len] == '[';
+			depth -= filter[len] == ']' && depth > 0;
+			len++;
+		}
+		const char *at = filter;
+		filter += len + (filter[len] == ',');
+		while (len > 0 && *at == ' ') {
+			at++;
+			len--;
+		}
+		while (len > 0 && at[len - 1] == ' ')
+			len--;
+		good &= take_directive(at, len);
+	}
+	config.max_level = LEVEL_OFF;
+	for (size_t i = 0; i < config.rules_len; i++)
+		if (config.rules[i].level > config.max_level)
+			config.max_level = config.rules[i].level;
+	return good;
+}
+
+static int level_for(const char *area)
+{
+	const struct rule *best = NULL;
+
+	for (size_t i = 0; i < config.rules_len; i++) {
+		const struct rule *r = &config.rules[i];
+		if (strncmp(area, r->area, r->len) == 0 && (best == NULL || r->len >= best->len))
+			best = r;
+	}
+	return best ? best->level : FZ_LOG_ERROR;
+}
+
+/* ---- lines ---- */
+
+/* A whole line is built first and written at once, so that lines of several processes do not mix in a pipe.
+ */
+struct line {
+	char text[4096];
+	size_t len;
+};
+
+static void add(struct line *l, const char *fmt, ...) FZ_PRINTF(2, 3);
+static void add(struct line *l, const char *fmt, ...)
+{
+	size_t room = sizeof(l->text) - l->len;
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(l->text + l->len, room, fmt, ap);
+	va_end(ap);
+	l->len += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* Bytes of the UTF-8 sequence at `s`, 0 = none is there. Stricter than needed for nothing but logs. */
+static int utf8_len(const unsigned char *s)
+{
+	int n = *s < 0x80                 ? 1
+		: *s >= 0xc2 && *s < 0xe0 ? 2
+		: *s >= 0xe0 && *s < 0xf0 ? 3
+		: *s >= 0xf0 && *s < 0xf5 ? 4
+					  : 0;
+
+	for (int i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* What a peer sent may be in it: no control character reaches the terminal, no quote ends the JSON text. */
+static void add_safe(struct line *l, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	while (*s && l->len < sizeof(l->text) - 16) {
+		int n = utf8_len(s);
+		if (n == 0)
+			add(l, "\xef\xbf\xbd");
+		else if (*s < 0x20 || *s == 0x7f)
+			add(l, config.as_json ? "\\u%04x" : "\\x%02x", *s);
+		else if (config.as_json && (*s == '"' || *s == '\\'))
+			add(l, "\\%c", *s);
 		else
-			putchar(c);
+			add(l, "%.*s", n, (const char *)s);
+		s += n ? n : 1;
 	}
 }
 
-static void write_line(void *ctx, enum fz_log_level level, const char *area, const char *line)
+static void put(const char *at, size_t len)
 {
+	while (len > 0) {
+		ssize_t n = write(STDOUT_FILENO, at, len);
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+			if (poll(&p, 1, 1000) <= 0)
+				return;
+		} else if (n < 0 && errno != EINTR) {
+			return; /* nobody reads: the tunnel is worth more than its log */
+		} else if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+static void write_line(void *ctx, enum fz_log_level level, const char *area, const char *text)
+{
+	static const char *const colours[] = { "31", "33", "32", "34", "35" };
+	const char *name = level_names[level - FZ_LOG_ERROR];
+	struct line l = { .len = 0 };
 	struct timespec now;
 	struct tm utc;
 	char stamp[40];
 
 	(void)ctx;
+	if ((int)level > level_for(area))
+		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-	if (!as_json) {
-		printf("%s.%03ldZ %-5s %s: %s\n", stamp, now.tv_nsec / 1000000, level_names[level], area,
-		       line);
-		return;
+	if (config.as_json) {
+		add(&l, "{\"timestamp\":\"%s.%06ldZ\",\"level\":\"%s\",\"message\":\"", stamp,
+		    now.tv_nsec / 1000, name);
+		add_safe(&l, text);
+		add(&l, "\",\"target\":\"%s\"}\n", area);
+	} else {
+		add(&l, config.colour ? "%s.%03ldZ \033[%sm%5s\033[0m %s: " : "%s.%03ldZ %.0s%5s %s: ", stamp,
+		    now.tv_nsec / 1000000, colours[level - FZ_LOG_ERROR], name, area);
+		add_safe(&l, text);
+		add(&l, "\n");
 	}
-	printf("{\"time\":\"%s.%06ldZ\",\"severity\":\"%s\",\"target\":\"%s\",\"message\":\"", stamp,
-	       now.tv_nsec / 1000, level_names[level], area);
-	print_json_text(line);
-	printf("\"}\n");
+	put(l.text, l.len);
+}
+
+/* ---- for the program ---- */
+
+static bool want_colour(void)
+{
+	const char *term = getenv("TERM"), *force = getenv("FORCE_COLOR");
+
+	if (force && strcmp(force, "1") == 0)
+		return true;
+	return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 && getenv("NO_COLOR") == NULL;
+}
+
+void logger_name(const char *program)
+{
+	config.program = program;
+}
+
+bool logger_init(const char *program, bool as_json, const char *filter)
+{
+	config.program = program;
+	config.as_json = as_json;
+	config.colour = !as_json && want_colour();
+	config.rules_len = 0;
+	return take_filter(filter);
 }
 
 struct fz_env logger_env(void)
 {
 	struct fz_env env = *fz_env_default();
 
-	env.log = (struct fz_log){ write_line, NULL, max_level };
+	env.log = (struct fz_log){ write_line, NULL, config.max_level };
 	return env;
 }
 
 void say(enum fz_log_level level, const char *fmt, ...)
 {
-	char line[1024];
+	char text[1024];
 	va_list ap;
 
-	if ((int)level > max_level)
+	if ((int)level > config.max_level)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	write_line(NULL, level, "main", line);
+	write_line(NULL, level, "main", text);
+}
+
+void complain(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s: %s\n", config.program, text);
+	if (config.as_json)
+		write_line(NULL, FZ_LOG_ERROR, "main", text);
 }

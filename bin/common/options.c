@@ -1,194 +1,254 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
-#include <ctype.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fzconn/version.h>
 
+#include "logger.h"
+#include "values.h"
+
+#define OPTIONS_MAX 64
+
+static const struct {
+	enum exit_code code;
+	const char *text;
+} exits[] = {
+	{ EXIT_OK, "ended by a signal, or all done" },
+	{ EXIT_FAILED, "failed; the last line says how" },
+	{ EXIT_USAGE, "wrong option, variable or value" },
+	{ EXIT_TOKEN, "the token is missing, unreadable or refused by the portal" },
+	{ EXIT_PRIVILEGE, "a privilege is missing" },
+	{ EXIT_NO_TUN, "this system has no TUN device" },
+	{ EXIT_RUNNING, "the tunnel interface is in use by another process" },
+	{ EXIT_PORTAL, "the portal cannot be reached, or refuses this device" },
+};
+
+static void show_option(const struct option_row *o)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "%c%c%c --%s%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+		 o->letter ? ',' : ' ', o->name, o->value ? " <" : "", o->value ? o->value : "",
+		 o->value ? ">" : "");
+	printf("  %s\n          %s%s%s%s%s\n", left, o->help, o->idle ? " (no effect yet)" : "",
+	       o->env ? " [env: " : "", o->env ? o->env : "", o->env ? "]" : "");
+}
+
+/* Shows names of variables, never what is in them: one is the token. */
 static void show_help(const struct program *p)
 {
 	printf("%s\n\nUsage: %s %s\n\nOptions:\n", p->description, p->name, p->synopsis);
-	for (const struct option_row *o = p->options; o->name; o++) {
-		char left[64];
-		if (o->help == NULL || *o->name == '\0')
-			continue;
-		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
-			 o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name, o->value ? " " : "",
-			 o->value ? o->value : "");
-		printf("  %-34s %s", left, o->help);
-		if (o->env)
-			printf(" [env: %s]", o->env);
-		printf("\n");
-	}
-	printf("  %-34s %s\n  %-34s %s\n", "-h, --help", "show this text", "-V, --version",
-	       "show the version");
+	for (const struct option_row *o = p->options; o->name; o++)
+		if (*o->name)
+			show_option(o);
+	printf("  -h, --help\n          show this text\n  -V, --version\n          show the version\n");
 	printf("\nVariables without an option:\n");
 	for (const struct option_row *o = p->options; o->name; o++)
-		if (*o->name == '\0' && o->help)
-			printf("  %-34s %s\n", o->env, o->help);
-	printf("  %-34s %s\n", "RUST_LOG", "log level: error, warn, info (default), debug or trace");
+		if (*o->name == '\0')
+			printf("  %s\n          %s\n", o->env, o->help);
+	printf("\nExit status:\n");
+	for (size_t i = 0; i < sizeof(exits) / sizeof(*exits); i++)
+		printf("  %d  %s\n", (int)exits[i].code, exits[i].text);
 }
 
-static void usage_error(const struct program *p, const char *what, const char *arg)
+static void usage_error(const struct program *p, const char *fmt, ...) FZ_PRINTF(2, 3);
+static void usage_error(const struct program *p, const char *fmt, ...)
 {
-	fprintf(stderr, "%s: %s \"%s\"; try --help\n", p->name, what, arg);
+	va_list ap;
+
+	fprintf(stderr, "%s: ", p->name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; see %s --help\n", p->name);
 	exit(EXIT_USAGE);
 }
 
-static void set_flag(const struct program *p, const struct option_row *o, const char *value)
+/* What is wrong with a value, NULL = nothing. */
+static const char *complaint(const struct option_row *o, const char *value)
 {
-	static const char *const yes[] = { "true", "1", "yes", "on", "y", "t" };
-	static const char *const no[] = { "false", "0", "no", "off", "n", "f" };
-	bool *into = o->into;
+	static char text[128];
+	uint64_t us;
 
-	for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
-		if (strcmp(value, yes[i]) == 0)
-			*into = true;
-		else if (strcmp(value, no[i]) == 0)
-			*into = false;
-		else
-			continue;
+	switch (o->kind) {
+	case OPTION_URL:
+		return value_url(value);
+	case OPTION_DURATION:
+		return value_duration(value, &us);
+	case OPTION_ADDRESS:
+		return value_address(value);
+	case OPTION_CHOICE:
+		if (value_is_choice(value, o->value))
+			return NULL;
+		snprintf(text, sizeof(text), "is none of %s", o->value);
+		return text;
+	default:
+		return NULL;
+	}
+}
+
+/* `given` is the name under which the user knows it. */
+static void set_value(const struct program *p, const struct option_row *o, const char *given, char *value)
+{
+	const char *wrong;
+
+	if (!value_is_utf8(value))
+		usage_error(p, "%s: the value is not UTF-8", given);
+	if (*value == '\0' && o->kind == OPTION_TEXT)
+		return;
+	if (*value == '\0')
+		usage_error(p, "%s is empty: give it a value or leave it out", given);
+	wrong = complaint(o, value);
+	if (wrong)
+		usage_error(p, "%s: \"%s\" %s", given, value, wrong);
+	*(const char **)o->into = value;
+}
+
+static void take_variable(const struct program *p, const struct option_row *o)
+{
+	char *value = getenv(o->env);
+
+	if (value == NULL)
+		return;
+	if (o->kind != OPTION_FLAG)
+		set_value(p, o, o->env, value);
+	else if (strcmp(value, "true") == 0)
+		*(bool *)o->into = true;
+	else if (strcmp(value, "false") != 0)
+		usage_error(p, "%s: \"%s\" is neither true nor false", o->env, value);
+}
+
+struct words {
+	char **at;
+	int left;
+};
+
+static const struct option_row *find_option(const struct program *p, const char *arg, char **ret_value)
+{
+	size_t len = strcspn(arg, "=");
+
+	*ret_value = NULL;
+	for (const struct option_row *o = p->options; o->name; o++) {
+		if (arg[1] == '-' && *o->name && strlen(o->name) == len - 2 &&
+		    memcmp(o->name, arg + 2, len - 2) == 0) {
+			*ret_value = arg[len] ? (char *)(uintptr_t)arg + len + 1 : NULL;
+			return o;
+		}
+		if (arg[1] != '-' && o->letter == arg[1]) {
+			*ret_value = arg[2] ? (char *)(uintptr_t)arg + 2 + (arg[2] == '=') : NULL;
+			return o;
+		}
+	}
+	return NULL;
+}
+
+static void take_option(const struct program *p, struct words *w, bool seen[OPTIONS_MAX])
+{
+	char *arg = *w->at++, *value, given[64];
+	const struct option_row *o = find_option(p, arg, &value);
+
+	w->left--;
+	if (o == NULL)
+		usage_error(p, "there is no option %.*s", (int)strcspn(arg, "="),
+			    arg); /* what follows may be secret */
+	snprintf(given, sizeof(given), arg[1] == '-' ? "--%s" : "-%.1s", arg[1] == '-' ? o->name : arg + 1);
+	if (seen[o - p->options])
+		usage_error(p, "%s is given twice", given);
+	seen[o - p->options] = true;
+	if (o->kind == OPTION_FLAG) {
+		if (value)
+			usage_error(p, "%s takes no value", given);
+		*(bool *)o->into = true;
 		return;
 	}
-	usage_error(p, "expected true or false, not", value);
-}
-
-static void set_value(const struct program *p, const struct option_row *o, const char *value)
-{
-	if (o->kind == OPTION_FLAG)
-		set_flag(p, o, value);
-	else
-		*(const char **)o->into = value;
-}
-
-static const struct option_row *by_name(const struct program *p, const char *name, size_t len)
-{
-	for (const struct option_row *o = p->options; o->name; o++)
-		if (len > 0 && strlen(o->name) == len && memcmp(o->name, name, len) == 0)
-			return o;
-	return NULL;
-}
-
-static const struct option_row *by_letter(const struct program *p, char letter)
-{
-	for (const struct option_row *o = p->options; o->name; o++)
-		if (o->letter && o->letter == letter)
-			return o;
-	return NULL;
-}
-
-static void take_environment(const struct program *p)
-{
-	for (const struct option_row *o = p->options; o->name; o++) {
-		const char *value = o->env ? getenv(o->env) : NULL;
-		if (value && *value)
-			set_value(p, o, value);
+	if (value == NULL && (w->left == 0 || **w->at == '-'))
+		usage_error(p, "%s needs a value <%s>", given, o->value);
+	if (value == NULL) {
+		value = *w->at++;
+		w->left--;
 	}
+	set_value(p, o, given, value);
 }
 
-/* One argument that begins with a dash; returns how many arguments it took. */
-static int take_option(const struct program *p, int left, char **argv)
+static void take_command(const struct program *p, struct words *w)
 {
-	const char *arg = argv[0], *value = NULL;
-	const struct option_row *o;
+	const char *name = *w->at++;
+	const struct command_row *c = p->commands;
 
-	if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
+	if (--w->left > 0 && strcmp(name, "standalone") == 0)
+		usage_error(p, "\"%s\" stands behind %s: options come first", *w->at, name);
+	if (strcmp(name, "help") == 0) {
 		show_help(p);
 		exit(EXIT_OK);
 	}
-	if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0) {
-		printf("%s %s (library %s)\n", p->name, FZCONN_VERSION, fz_version());
-		exit(EXIT_OK);
+	while (c->name && strcmp(c->name, name) != 0)
+		c++;
+	if (c->name == NULL)
+		usage_error(p, "there is no command \"%s\"", name);
+	if (c->refusal == NULL)
+		return;
+	fprintf(stderr, "%s: %s\n", p->name, c->refusal);
+	exit(EXIT_FAILED);
+}
+
+static void take_word(const struct program *p, struct words *w)
+{
+	if (p->commands) {
+		take_command(p, w);
+		return;
 	}
-	if (arg[1] == '-') {
-		value = strchr(arg, '=');
-		o = by_name(p, arg + 2, value ? (size_t)(value - arg) - 2 : strlen(arg) - 2);
-		value = value ? value + 1 : NULL;
-	} else {
-		o = by_letter(p, arg[1]);
-		value = o && arg[2] ? arg + 2 + (arg[2] == '=') : NULL;
-	}
-	if (o == NULL)
-		usage_error(p, "unknown option", arg);
-	if (o->kind == OPTION_FLAG) {
-		set_flag(p, o, value ? value : "true");
-		return 1;
-	}
-	if (value == NULL && left < 2)
-		usage_error(p, "a value is missing for", arg);
-	*(const char **)o->into = value ? value : argv[1];
-	return value ? 1 : 2;
+	if (p->positional == NULL || *p->positional)
+		usage_error(p, "unexpected argument"); /* not repeated: it may be the token */
+	*p->positional = *w->at++;
+	w->left--;
 }
 
 void options_parse(const struct program *p, int argc, char **argv)
 {
-	bool only_positional = false;
+	struct words w = { argv + 1, argc - 1 };
+	bool seen[OPTIONS_MAX] = { false }, only_words = false;
 
-	take_environment(p);
-	for (int i = 1; i < argc;) {
-		if (!only_positional && strcmp(argv[i], "--") == 0) {
-			only_positional = true;
-			i++;
-		} else if (!only_positional && argv[i][0] == '-' && argv[i][1] != '\0') {
-			i += take_option(p, argc - i, argv + i);
-		} else if (p->positional) {
-			*p->positional = argv[i++];
+	while (w.left > 0) {
+		const char *arg = *w.at;
+		if (only_words || arg[0] != '-' || arg[1] == '\0') {
+			take_word(p, &w);
+		} else if (strcmp(arg, "--") == 0) {
+			only_words = true;
+			w.at++;
+			w.left--;
+		} else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
+			show_help(p);
+			exit(EXIT_OK);
+		} else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0) {
+			printf("%s %s\n", p->name, fz_version());
+			exit(EXIT_OK);
 		} else {
-			usage_error(p, "unexpected argument", argv[i]);
+			take_option(p, &w, seen);
 		}
 	}
+	for (const struct option_row *o = p->options; o->name; o++)
+		if (o->env && o->into && !seen[o - p->options])
+			take_variable(p, o);
 }
 
-static unsigned long long unit_seconds(const char *unit, size_t len)
+void options_warn(const struct program *p)
 {
-	static const struct {
-		const char *names;
-		unsigned long long seconds;
-	} units[] = {
-		{ "s sec secs second seconds", 1 }, { "m min mins minute minutes", 60 },
-		{ "h hr hrs hour hours", 3600 },    { "d day days", 86400 },
-		{ "w week weeks", 604800 },
-	};
-
-	if (len == 0)
-		return 1;
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		for (const char *at = units[i].names; *at;) {
-			size_t n = strcspn(at, " ");
-			if (n == len && memcmp(at, unit, len) == 0)
-				return units[i].seconds;
-			at += n + (at[n] == ' ');
+	for (const struct option_row *o = p->options; o->name; o++) {
+		if (o->idle == NULL)
+			continue;
+		if (o->kind == OPTION_FLAG) {
+			if (!*(bool *)o->into)
+				continue;
+		} else {
+			const char *value = *(const char **)o->into;
+			if (value == NULL || (o->works_with && strcmp(value, o->works_with) == 0))
+				continue;
 		}
+		say(FZ_LOG_WARN, "--%s has no effect yet: %s", o->name, o->idle);
 	}
-	return 0;
-}
-
-bool options_duration(const char *text, unsigned long long *ret_seconds)
-{
-	unsigned long long total = 0;
-
-	if (*text == '\0')
-		return false;
-	while (*text) {
-		char *end;
-		unsigned long long value, unit;
-		size_t len = 0;
-		if (!isdigit((unsigned char)*text))
-			return false;
-		value = strtoull(text, &end, 10);
-		while (isalpha((unsigned char)end[len]))
-			len++;
-		unit = unit_seconds(end, len);
-		if (unit == 0 || value > 1000000000ull)
-			return false;
-		total += value * unit;
-		text = end + len;
-		while (*text == ' ')
-			text++;
-	}
-	*ret_seconds = total;
-	return true;
 }

@@ -1,104 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cap-ng.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 
 #include "logger.h"
+#include "privilege.h"
 
+/* How long the last words to peers and portal may take. */
+#define GOODBYE_MS 1000
+
+/* ---- signals ---- */
+
+/* Signal handlers have no other way to reach it. Set while the handlers are installed. */
 static volatile sig_atomic_t want_stop, want_reset;
+static struct fz_run *volatile running;
 
 static void on_signal(int number)
 {
-	if (number == SIGHUP)
+	if (number == SIGHUP) {
 		want_reset = 1;
-	else
+	} else {
+		if (want_stop)
+			_exit(128 + number); /* whoever asks twice does not want to wait; the kernel tidies up
+						most */
 		want_stop = 1;
+	}
+	fz_run_wake(running);
 }
 
-static void catch_signals(void)
+static void catch_signals(struct fz_run *run)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 
+	running = run;
 	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGINT);
+	sigaddset(&sa.sa_mask, SIGTERM);
+	sigaddset(&sa.sa_mask, SIGHUP);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- before the start ---- */
-
-static bool has_net_admin(void)
+/* From here on `running` may be freed: what comes is too late to change anything. */
+static void ignore_signals(void)
 {
-	capng_get_caps_process();
-	return capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN);
-}
-
-enum exit_code service_check(const struct service *s)
-{
-	int fd;
-
-	if (!has_net_admin()) {
-		fprintf(stderr,
-			"%s: lacks the capability CAP_NET_ADMIN, without which no tunnel can be made; run it "
-			"as root, or "
-			"\"setcap cap_net_admin+ep\" the program, or put AmbientCapabilities=CAP_NET_ADMIN "
-			"into its unit\n",
-			s->name);
-		return EXIT_PRIVILEGE;
-	}
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
-		close(fd);
-		return EXIT_OK;
-	}
-	if (errno == EACCES || errno == EPERM) {
-		fprintf(stderr,
-			"%s: /dev/net/tun may not be opened; \"chmod 0666 /dev/net/tun\", or allow the "
-			"device to the "
-			"container (--device /dev/net/tun)\n",
-			s->name);
-		return EXIT_PRIVILEGE;
-	}
-	fprintf(stderr,
-		"%s: there is no TUN device (/dev/net/tun: %s); \"modprobe tun\", or in a container \"mkdir "
-		"-p /dev/net && "
-		"mknod /dev/net/tun c 10 200\"\n",
-		s->name, strerror(errno));
-	return EXIT_NO_TUN;
-}
-
-static void raise_limit(const char *path, unsigned long want)
-{
-	char text[32] = "";
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (read(fd, text, sizeof(text) - 1) > 0 && strtoul(text, NULL, 10) < want) {
-		int n = snprintf(text, sizeof(text), "%lu", want);
-		if (pwrite(fd, text, (size_t)n, 0) == n)
-			say(FZ_LOG_INFO, "set %s to %lu", path, want);
-	}
-	close(fd);
-}
-
-void service_raise_buffers(void)
-{
-	raise_limit("/proc/sys/net/core/rmem_max", 16777216);
-	raise_limit("/proc/sys/net/core/wmem_max", 2097152);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 }
 
 /* ---- events ---- */
@@ -150,9 +105,6 @@ static void log_event(const struct fz_event *ev)
 		say(FZ_LOG_INFO, "access refused: resource %s: %s", ev->u.refused.resource,
 		    ev->u.refused.reason);
 		break;
-	case FZ_EVENT_DEAD:
-		say(FZ_LOG_ERROR, "%s", ev->u.dead.text);
-		break;
 	default:
 		break;
 	}
@@ -179,93 +131,102 @@ static void log_counters(const struct service *s)
 			say(FZ_LOG_INFO, "counter: %s: %" PRIu64, name, value);
 }
 
-/* ---- the loop ---- */
+/* ---- the end ---- */
 
-static enum exit_code exit_for(int err)
-{
-	return err == FZ_ERR_TOKEN ? EXIT_TOKEN : EXIT_FAILED;
-}
-
-static enum exit_code explain_start(const struct service *s, int err)
+static enum exit_code end_of(const struct service *s, int err, const char *text)
 {
 	switch (err) {
-	case FZ_ERR_PERM:
-		fprintf(stderr,
-			"%s: the system refuses the tunnel device; CAP_NET_ADMIN is needed: run it as root\n",
-			s->name);
-		return EXIT_PRIVILEGE;
-	case FZ_ERR_NOT_FOUND:
-		fprintf(stderr, "%s: there is no /dev/net/tun; \"modprobe tun\"\n", s->name);
-		return EXIT_NO_TUN;
-	case FZ_ERR_STATE:
-		fprintf(stderr,
-			"%s: the interface tun-firezone is in use; stop the other Firezone client or gateway "
-			"first\n",
-			s->name);
-		return EXIT_RUNNING;
+	case FZ_ERR_TOKEN:
+		complain("%s; make a new one in the portal and put it into %s", text, s->token_home);
+		return EXIT_TOKEN;
+	case FZ_ERR_PORTAL:
+		complain("%s; check --api-url, the name service and the way to the portal", text);
+		return EXIT_PORTAL;
 	default:
-		fprintf(stderr, "%s: could not start: %s; the log lines before this one say why\n", s->name,
-			fz_strerror(err));
+		complain("it cannot go on: %s", text);
 		return EXIT_FAILED;
 	}
 }
 
-static enum exit_code loop(const struct service *s, struct fz_run *run)
+/* ---- the loop ---- */
+
+static bool is_over(const struct service *s, struct fz_run *run, enum exit_code *ret)
 {
 	struct fz_event ev;
+
+	while (fz_run_poll_event(run, &ev)) {
+		log_event(&ev);
+		if (ev.type == FZ_EVENT_DEAD) {
+			*ret = end_of(s, ev.u.dead.err, ev.u.dead.text);
+			return true;
+		}
+		if (ev.type == FZ_EVENT_READY) {
+			notify_manager("READY=1");
+			*ret = EXIT_OK;
+			if (s->exit_when_ready)
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum exit_code loop(const struct service *s, struct fz_run *run)
+{
+	enum exit_code code;
 	int err;
 
 	for (;;) {
 		if (want_stop) {
-			say(FZ_LOG_INFO, "stopping");
+			say(FZ_LOG_INFO, "stopping: saying goodbye to peers and portal");
 			return EXIT_OK;
 		}
 		if (want_reset) {
 			want_reset = 0;
-			say(FZ_LOG_INFO, "starting over on SIGHUP");
+			say(FZ_LOG_INFO, s->client ? "SIGHUP: starting over, with a new key and new paths"
+						   : "SIGHUP: connecting to the portal again");
 			fz_run_reset(run);
 		}
 		err = fz_run_run(run);
-		while (fz_run_poll_event(run, &ev)) {
-			log_event(&ev);
-			if (ev.type == FZ_EVENT_READY)
-				notify_manager("READY=1");
-			if (ev.type == FZ_EVENT_READY && s->exit_when_ready)
-				return EXIT_OK;
-			if (ev.type == FZ_EVENT_DEAD)
-				return exit_for(ev.u.dead.err);
-		}
-		if (err < 0) {
-			say(FZ_LOG_ERROR, "cannot go on: %s", fz_strerror(err));
-			return exit_for(err);
-		}
+		if (is_over(s, run, &code))
+			return code;
+		if (err < 0)
+			return end_of(s, err, fz_strerror(err));
 	}
+}
+
+static int bind_to(const struct service *s, const struct fz_platform *platform, struct fz_run **ret)
+{
+	struct fz_run_opts opts = { .size = sizeof(opts), .no_watch = s->no_watch };
+
+	return s->client ? fz_run_client_new(s->env, s->client, platform, &opts, ret)
+			 : fz_run_gateway_new(s->env, s->gateway, platform, &opts, ret);
 }
 
 enum exit_code service_run(const struct service *s)
 {
-	struct fz_run_opts opts = { .size = sizeof(opts), .no_watch = s->no_watch };
-	struct fz_platform_linux_opts linux_opts = { .size = sizeof(linux_opts) };
+	struct fz_platform_linux_opts opts = { .size = sizeof(opts) };
 	struct fz_platform platform;
 	struct fz_run *run;
 	enum exit_code code;
-	int err;
+	int err = fz_platform_linux_new(s->env, &opts, &platform);
 
-	catch_signals();
-	err = fz_platform_linux_new(s->env, &linux_opts, &platform);
 	if (err != 0)
-		return explain_start(s, err);
-	err = s->client ? fz_run_client_new(s->env, s->client, &platform, &opts, &run)
-			: fz_run_gateway_new(s->env, s->gateway, &platform, &opts, &run);
+		return privilege_explain(err);
+	err = bind_to(s, &platform, &run);
 	if (err != 0) {
 		fz_platform_free(&platform);
-		return explain_start(s, err);
+		return privilege_explain(err);
 	}
+	privilege_drop();
+	catch_signals(run);
 	code = loop(s, run);
 	notify_manager("STOPPING=1");
-	fz_run_shutdown(run, 1000);
+	fz_run_shutdown(run, GOODBYE_MS);
 	log_counters(s);
+	ignore_signals();
 	fz_run_free(run);
 	fz_platform_free(&platform);
+	if (code == EXIT_OK)
+		say(FZ_LOG_INFO, "goodbye");
 	return code;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of both programs: checks before the start, signals, the loop, what is logged about events, the
- * end. */
+/* The running part of both programs: signals, the loop, what is logged about events, the end. */
 #ifndef BIN_SERVICE_H
 #define BIN_SERVICE_H
 
@@ -11,19 +10,16 @@
 #include "options.h"
 
 struct service {
-	const char *name; /* of the program */
 	const struct fz_env *env;
 	struct fz_client *client; /* one of both */
 	struct fz_gateway *gateway;
+	const char *token_home; /* where a new token belongs, for the sentence about a refused one */
 	bool exit_when_ready; /* leave as soon as the tunnel is configured */
 	bool no_watch;
 };
 
-/* Root or CAP_NET_ADMIN, /dev/net/tun usable: says what is missing and what mends it. EXIT_OK = go on. */
-enum exit_code service_check(const struct service *s);
-/* Allow big socket buffers on this machine; never lowers a limit. */
-void service_raise_buffers(void);
-/* Run until a signal or the end. */
+/* Run until a signal or the end. SIGINT and SIGTERM end it in order, the second one at once; on SIGHUP a
+ * client starts over and a gateway connects to the portal anew. */
 enum exit_code service_run(const struct service *s);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The token: from the environment (then erased there), a file that nobody else can read, or a systemd
- * credential. */
+/* The token: from the environment (then erased there), a systemd credential, or a file that nobody else can
+ * read. */
 #ifndef BIN_TOKEN_H
 #define BIN_TOKEN_H
 
 #include <stddef.h>
 
-/* Longest token that is accepted. */
-#define TOKEN_MAX 8192
+/* Longest token that the library accepts. */
+#define TOKEN_MAX 8000
 
 struct token_source {
 	const char *text; /* from an argument or elsewhere, NULL = none; wins */
@@ -17,8 +17,10 @@ struct token_source {
 
 /* Take FIREZONE_TOKEN out of the environment and out of what /proc shows of it. NULL = not set or empty. */
 char *token_from_environment(void);
-/* The token, allocated; NULL after saying what is wrong and what to do. */
+/* The token, allocated; NULL after saying what is wrong and what to do. An empty one counts as none. */
 char *token_load(const struct token_source *src);
+/* Wipe where it was given. */
+void token_wipe(char *token);
 /* Wipe and free. */
 void token_free(char *token);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fz-client: brings a machine's traffic to the resources its user may reach. */
-#include <stdio.h>
-#include <sys/prctl.h>
-
 #include "logger.h"
+#include "privilege.h"
 #include "service.h"
 #include "settings.h"
+#include "smbios.h"
 #include "token.h"
 
 #define ID_FILE "/var/lib/dev.firezone.client/config/firezone-id.json"
@@ -20,60 +19,109 @@ static const struct program_facts facts = {
 };
 
 static struct settings settings;
-static const char *token_path = TOKEN_FILE, *dns_control;
-static bool check_only, exit_when_up, inc_buf;
+static const char *token_path = TOKEN_FILE, *dns_control, *log_dir;
+static bool check_only, exit_when_up, inc_buf, internet;
 
 static const struct option_row options[] = {
-	SETTINGS_ROWS(settings, ID_FILE, "MAX_PARTITION_TIME", "never"),
-	{ "check", 0, NULL, OPTION_FLAG, &check_only, NULL, "check options, identity and token, then leave" },
-	{ "dns-control", 0, "FIREZONE_DNS_CONTROL", OPTION_TEXT, &dns_control, "disabled",
-	  "who sets the system's name servers" },
-	{ "exit", 0, NULL, OPTION_FLAG, &exit_when_up, NULL, "leave as soon as the tunnel is up" },
+	{ "activate-internet-resource", 0, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", OPTION_FLAG, &internet,
+	  NULL, "send all traffic that fits no other resource through the Internet resource",
+	  "there is no Internet resource yet", NULL },
+	{ "api-url", 'u', "FIREZONE_API_URL", OPTION_URL, &settings.api_url, "URL",
+	  "portal to sign in at; default wss://api.firezone.dev/", NULL, NULL },
+	{ "check", 0, NULL, OPTION_FLAG, &check_only, NULL, "check options, identity and token, then leave",
+	  NULL, NULL },
+	{ "dns-control", 0, "FIREZONE_DNS_CONTROL", OPTION_CHOICE, &dns_control,
+	  "disabled|etc-resolv-conf|systemd-resolved", "who sets the system's name servers; default disabled",
+	  "the system's name servers stay as they are", "disabled" },
+	{ "exit", 0, NULL, OPTION_FLAG, &exit_when_up, NULL, "leave as soon as the tunnel is up", NULL,
+	  NULL },
+	{ "firezone-id", 'i', "FIREZONE_ID", OPTION_TEXT, &settings.id, "ID",
+	  "identity of this device; default: that of " ID_FILE ", else one derived from /etc/machine-id",
+	  NULL, NULL },
+	{ "firezone-name", 0, "FIREZONE_NAME", OPTION_TEXT, &settings.name, "NAME",
+	  "name that administrators see; default: the host name", NULL, NULL },
+	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL, "log every flow",
+	  "flows are not logged", NULL },
 	{ "inc-buf", 0, "FIREZONE_INC_BUF", OPTION_FLAG, &inc_buf, NULL,
-	  "raise the system's limits for socket buffers" },
-	{ "token-path", 0, "FIREZONE_TOKEN_PATH", OPTION_TEXT, &token_path, "FILE",
-	  "token file; default " TOKEN_FILE },
-	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, &settings.ignored, NULL,
-	  "the token; wins over the file, erased after reading" },
-	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+	  "raise the system's limits for socket buffers", NULL, NULL },
+	{ "log-dir", 'l', "LOG_DIR", OPTION_PATH, &log_dir, "DIR", "write log files there",
+	  "log lines go to standard output only", NULL },
+	{ "log-format", 0, "FIREZONE_LOG_FORMAT", OPTION_CHOICE, &settings.log_format, "human|json",
+	  "format of log lines; default human", NULL, NULL },
+	{ "max-partition-time", 'm', "MAX_PARTITION_TIME", OPTION_DURATION, &settings.partition, "DURATION",
+	  "give up after this much waiting for a portal that was lost; default: never", NULL, NULL },
+	{ "metrics", 0, "FIREZONE_METRICS", OPTION_CHOICE, &settings.metrics, "stdout|otel-collector|sentry",
+	  "where metrics go", "there are no metrics, and nothing is ever sent", NULL },
+	{ "no-check", 0, NULL, OPTION_FLAG, &settings.no_check, NULL,
+	  "skip the check of privileges at the start", NULL, NULL },
+	{ "no-telemetry", 0, "FIREZONE_NO_TELEMETRY", OPTION_FLAG, &settings.no_telemetry, NULL,
+	  "send no reports; none are ever sent", NULL, NULL },
+	{ "no-watch", 0, NULL, OPTION_FLAG, &settings.no_watch, NULL,
+	  "do not start over when the network changes", NULL, NULL },
+	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPTION_TEXT, &settings.otlp, "HOST:PORT",
+	  "collector of metrics", "there are no metrics", NULL },
+	{ "token-path", 0, "FIREZONE_TOKEN_PATH", OPTION_PATH, &token_path, "FILE",
+	  "file that holds the token, root:root, mode 0600; default " TOKEN_FILE, NULL, NULL },
+	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, NULL, NULL,
+	  "the token; wins over the file, and is erased once it was read", NULL, NULL },
+	{ "", 0, "CREDENTIALS_DIRECTORY", OPTION_TEXT, NULL, NULL,
+	  "set by systemd: a credential FIREZONE_TOKEN there wins over the file", NULL, NULL },
+	{ "", 0, "RUST_LOG", OPTION_TEXT, NULL, NULL,
+	  "log filter: error, warn, info (default), debug, trace, or area=level, separated by commas", NULL,
+	  NULL },
+	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
+};
+
+static const struct command_row commands[] = {
+	{ "standalone", NULL },
+	{ "sign-in", "sign-in is not there yet: copy a token from the portal into " TOKEN_FILE
+		     " (root:root, mode 0600), or set FIREZONE_TOKEN" },
+	{ "sign-out",
+	  "sign-out is not there yet: delete the token file, " TOKEN_FILE " unless it was put elsewhere" },
+	{ NULL, NULL },
 };
 
 static const struct program program = {
 	.name = "fz-client",
-	.synopsis = "[OPTIONS]",
+	.synopsis = "[OPTIONS] [standalone|help]",
 	.description =
 		"fz-client brings this machine's traffic to the Firezone resources that its user may reach.",
 	.options = options,
+	.commands = commands,
 };
 
 static enum exit_code run(const struct fz_env *env, const char *token)
 {
-	char serial[DEVICE_TEXT_MAX], uuid[DEVICE_TEXT_MAX];
-	struct service s = { .name = program.name,
-			     .env = env,
+	struct service s = { .env = env,
+			     .token_home = token_path,
 			     .exit_when_ready = exit_when_up,
 			     .no_watch = settings.no_watch };
 	struct fz_client_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
 	struct resolved r;
+	struct smbios machine;
 	enum exit_code code = settings_resolve(&settings, &facts, &r);
 
 	if (code == EXIT_OK && !settings.no_check && !check_only)
-		code = service_check(&s);
+		code = privilege_check();
 	if (code != EXIT_OK)
 		return code;
-	device_serial(serial);
-	device_uuid(uuid);
+	smbios_read(&machine);
 	o.id = r.id;
 	o.name = r.name;
 	o.user_agent = r.agent;
-	o.device_serial = *serial ? serial : NULL;
-	o.device_uuid = *uuid ? uuid : NULL;
+	o.device_serial = machine.has_serial ? machine.serial : NULL;
+	o.device_uuid = machine.has_uuid ? machine.uuid : NULL;
 	o.max_partition_us = r.partition_us;
-	if (fz_client_new(env, &o, r.now_us, &s.client) != 0)
-		return EXIT_USAGE; /* the line before says which option */
-	if (inc_buf)
-		service_raise_buffers();
-	code = check_only ? EXIT_OK : service_run(&s);
+	if (fz_client_new(env, &o, r.now_us, &s.client) != 0) {
+		complain("an option cannot be used; the log line before this one says which");
+		return EXIT_USAGE;
+	}
+	if (inc_buf && !check_only)
+		privilege_raise_buffers();
+	if (check_only)
+		say(FZ_LOG_INFO, "check passed");
+	else
+		code = service_run(&s);
 	fz_client_free(s.client);
 	return code;
 }
@@ -84,15 +132,14 @@ int main(int argc, char **argv)
 	struct fz_env env;
 	enum exit_code code;
 
-	(void)prctl(PR_SET_DUMPABLE, 0); /* no core dump may hold the token or keys */
+	settings_begin(program.name);
 	options_parse(&program, argc, argv);
-	if (!logger_init(settings.log_format)) {
-		fprintf(stderr, "%s: --log-format: \"%s\" is neither human nor json\n", program.name,
-			settings.log_format);
-		return EXIT_USAGE;
-	}
+	code = settings_log(&settings, &program);
+	if (code != EXIT_OK)
+		return code;
 	env = logger_env();
-	token = token_load(&(struct token_source){ .text = env_token, .path = token_path });
+	token = token_load(&(struct token_source){
+		.text = env_token, .credential = "FIREZONE_TOKEN", .path = token_path });
 	token_free(env_token);
 	code = token ? run(&env, token) : EXIT_TOKEN;
 	token_free(token);

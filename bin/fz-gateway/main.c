@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fz-gateway: lets clients reach the resources of a site that they were granted. */
-#include <stdio.h>
-#include <sys/prctl.h>
+#include <string.h>
 
 #include "logger.h"
+#include "privilege.h"
 #include "service.h"
 #include "settings.h"
 #include "token.h"
@@ -18,23 +18,54 @@ static const struct program_facts facts = {
 };
 
 static struct settings settings = { .partition = "24h" };
-static const char *token_argument, *health_addr;
-static bool no_inc_buf;
+static const char *health_addr;
+static char *token_argument;
+static bool no_inc_buf, validate_checksums;
 
 static const struct option_row options[] = {
-	SETTINGS_ROWS(settings, ID_FILE, "FIREZONE_MAX_PARTITION_TIME", "24h"),
-	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPTION_TEXT, &health_addr, "ADDR", NULL },
+	{ "api-url", 'u', "FIREZONE_API_URL", OPTION_URL, &settings.api_url, "URL",
+	  "portal to sign in at; default wss://api.firezone.dev/", NULL, NULL },
+	{ "firezone-id", 'i', "FIREZONE_ID", OPTION_TEXT, &settings.id, "ID",
+	  "identity of this gateway; default: that of " ID_FILE ", else one derived from /etc/machine-id",
+	  NULL, NULL },
+	{ "firezone-name", 'n', "FIREZONE_NAME", OPTION_TEXT, &settings.name, "NAME",
+	  "name that administrators see; default: the host name", NULL, NULL },
+	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL, "log every flow",
+	  "flows are not logged", NULL },
+	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPTION_ADDRESS, &health_addr, "ADDR:PORT",
+	  "where health checks are answered", "there is no health server", NULL },
+	{ "log-format", 0, "FIREZONE_LOG_FORMAT", OPTION_CHOICE, &settings.log_format, "human|json",
+	  "format of log lines; default human", NULL, NULL },
+	{ "max-partition-time", 'm', "FIREZONE_MAX_PARTITION_TIME", OPTION_DURATION, &settings.partition,
+	  "DURATION", "give up after this much waiting for a portal that was lost; default 24h", NULL, NULL },
+	{ "metrics", 0, "FIREZONE_METRICS", OPTION_CHOICE, &settings.metrics, "stdout|otel-collector|sentry",
+	  "where metrics go", "there are no metrics, and nothing is ever sent", NULL },
+	{ "no-check", 0, NULL, OPTION_FLAG, &settings.no_check, NULL,
+	  "skip the check of privileges at the start", NULL, NULL },
 	{ "no-inc-buf", 0, "FIREZONE_NO_INC_BUF", OPTION_FLAG, &no_inc_buf, NULL,
-	  "do not raise the system's limits for socket buffers" },
-	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, &settings.ignored, NULL, "the token; erased after reading" },
-	{ "", 0, "CREDENTIALS_DIRECTORY", OPTION_TEXT, &settings.ignored, NULL,
-	  "of systemd: the credential FIREZONE_TOKEN there is the token" },
-	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+	  "do not raise the system's limits for socket buffers", NULL, NULL },
+	{ "no-telemetry", 0, "FIREZONE_NO_TELEMETRY", OPTION_FLAG, &settings.no_telemetry, NULL,
+	  "send no reports; none are ever sent", NULL, NULL },
+	{ "no-watch", 0, NULL, OPTION_FLAG, &settings.no_watch, NULL,
+	  "do not connect to the portal again when the network changes", NULL, NULL },
+	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPTION_TEXT, &settings.otlp, "HOST:PORT",
+	  "collector of metrics", "there are no metrics", NULL },
+	{ "validate-checksums", 0, "FIREZONE_VALIDATE_CHECKSUMS", OPTION_FLAG, &validate_checksums, NULL,
+	  "warn of wrong checksums in packets from the tunnel device", "checksums are not looked at", NULL },
+	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, NULL, NULL, "the token; it is erased once it was read", NULL,
+	  NULL },
+	{ "", 0, "CREDENTIALS_DIRECTORY", OPTION_TEXT, NULL, NULL,
+	  "set by systemd: without FIREZONE_TOKEN, a credential of that name there is the token", NULL,
+	  NULL },
+	{ "", 0, "RUST_LOG", OPTION_TEXT, NULL, NULL,
+	  "log filter: error, warn, info (default), debug, trace, or area=level, separated by commas", NULL,
+	  NULL },
+	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
 };
 
 static const struct program program = {
 	.name = "fz-gateway",
-	.synopsis = "[OPTIONS]",
+	.synopsis = "[OPTIONS] [TOKEN]",
 	.description =
 		"fz-gateway lets Firezone clients reach the resources of this site that they were granted.",
 	.options = options,
@@ -43,48 +74,62 @@ static const struct program program = {
 
 static enum exit_code run(const struct fz_env *env, const char *token)
 {
-	struct service s = { .name = program.name, .env = env, .no_watch = settings.no_watch };
+	struct service s = { .env = env,
+			     .token_home = "FIREZONE_TOKEN or the credential of that name",
+			     .no_watch = settings.no_watch };
 	struct fz_gateway_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
 	struct resolved r;
 	enum exit_code code = settings_resolve(&settings, &facts, &r);
 
 	if (code == EXIT_OK && !settings.no_check)
-		code = service_check(&s);
+		code = privilege_check();
 	if (code != EXIT_OK)
 		return code;
 	o.id = r.id;
 	o.name = r.name;
 	o.user_agent = r.agent;
 	o.max_partition_us = r.partition_us;
-	if (fz_gateway_new(env, &o, r.now_us, &s.gateway) != 0)
-		return EXIT_USAGE; /* the line before says which option */
+	if (fz_gateway_new(env, &o, r.now_us, &s.gateway) != 0) {
+		complain("an option cannot be used; the log line before this one says which");
+		return EXIT_USAGE;
+	}
 	if (!no_inc_buf)
-		service_raise_buffers();
+		privilege_raise_buffers();
 	code = service_run(&s);
 	fz_gateway_free(s.gateway);
 	return code;
 }
 
+/* Every user of the machine could have read it. It wins over the variable. */
+static char *take_argument(char *env_token)
+{
+	char *copy;
+
+	if (token_argument == NULL)
+		return env_token;
+	say(FZ_LOG_WARN,
+	    "every user of this machine can read a token on the command line; use FIREZONE_TOKEN");
+	copy = strdup(token_argument);
+	token_wipe(token_argument);
+	token_free(env_token);
+	return copy;
+}
+
 int main(int argc, char **argv)
 {
-	char *env_token = token_from_environment(), *token;
+	char *given = token_from_environment(), *token;
 	struct fz_env env;
 	enum exit_code code;
 
-	(void)prctl(PR_SET_DUMPABLE, 0); /* no core dump may hold the token or keys */
+	settings_begin(program.name);
 	options_parse(&program, argc, argv);
-	if (!logger_init(settings.log_format)) {
-		fprintf(stderr, "%s: --log-format: \"%s\" is neither human nor json\n", program.name,
-			settings.log_format);
-		return EXIT_USAGE;
-	}
+	code = settings_log(&settings, &program);
+	if (code != EXIT_OK)
+		return code;
 	env = logger_env();
-	if (token_argument)
-		say(FZ_LOG_WARN, "a token on the command line can be read by every user of this machine; use "
-				 "FIREZONE_TOKEN");
-	token = token_load(&(struct token_source){ .text = token_argument ? token_argument : env_token,
-						   .credential = "FIREZONE_TOKEN" });
-	token_free(env_token);
+	given = take_argument(given);
+	token = token_load(&(struct token_source){ .text = given, .credential = "FIREZONE_TOKEN" });
+	token_free(given);
 	code = token ? run(&env, token) : EXIT_TOKEN;
 	token_free(token);
 	return code;

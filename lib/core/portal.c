@@ -146,8 +146,8 @@ static void lose(struct portal *p, const char *reason, uint64_t now_us)
 		    p->reason);
 		return;
 	}
-	fz_info(p->env, "portal", "connection lost, next attempt in %u ms", (unsigned)(wait / 1000));
-	fz_debug(p->env, "portal", "it was lost because: %s", p->reason);
+	fz_debug(p->env, "portal", "connection lost, next attempt in %u ms: %s", (unsigned)(wait / 1000),
+		 p->reason);
 	dial_after(p, wait, now_us);
 }
 
@@ -162,8 +162,8 @@ static void handle_refusal(struct portal *p, uint64_t now_us)
 	if (r.kind == WS_CONN_RETRY && r.has_retry_after) {
 		uint64_t wait = portal_retry_after(r.retry_after_s);
 		leave(p, ws_conn_reason(p->conn));
-		fz_info(p->env, "portal", "portal answered %u and asks to wait %u s", r.status,
-			(unsigned)(wait / 1000000));
+		fz_debug(p->env, "portal", "portal answered %u and asks to wait %u s", r.status,
+			 (unsigned)(wait / 1000000));
 		dial_after(p, wait, now_us);
 	} else if (r.kind == WS_CONN_RETRY) {
 		char reason[200];
@@ -232,7 +232,7 @@ static void handle_joined(struct portal *p, uint64_t now_us)
 	portal_retry_joined(&p->retry);
 	p->stats.joins++;
 	p->up = p->tell_up = true;
-	fz_info(p->env, "portal", "connected");
+	fz_debug(p->env, "portal", "connected");
 	portal_flush_held(p);
 }
 

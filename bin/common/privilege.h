@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the program may do on this machine, and giving up what it no longer needs. */
+#ifndef BIN_PRIVILEGE_H
+#define BIN_PRIVILEGE_H
+
+#include "options.h"
+
+/* CAP_NET_ADMIN, and a TUN device that may be opened: says what is missing and what mends it. EXIT_OK = go
+ * on. */
+enum exit_code privilege_check(void);
+/* The sentence and exit code for an error at the start, of which the library has logged the details. */
+enum exit_code privilege_explain(int err);
+/* Keep CAP_NET_ADMIN alone, for good. Failing is no reason to stop. */
+void privilege_drop(void);
+/* Allow big socket buffers on this machine; never lowers a limit. */
+void privilege_raise_buffers(void);
+
+#endif
