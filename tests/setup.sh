@@ -26,6 +26,9 @@ libcap-ng-dev /usr/include/cap-ng.h
 libsystemd-dev /usr/include/systemd/sd-daemon.h
 libwebsockets-dev /usr/include/libwebsockets.h
 check /usr/include/check.h
+iproute2 /sbin/ip
+util-linux /usr/bin/setpriv
+scdoc /usr/bin/scdoc
 '
 sanitizer_packages='
 clang /usr/bin/clang

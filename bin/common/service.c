@@ -142,6 +142,10 @@ static enum exit_code end_of(const struct service *s, int err, const char *text)
 	case FZ_ERR_PORTAL:
 		complain("%s; check --api-url, the name service and the way to the portal", text);
 		return EXIT_PORTAL;
+	case FZ_ERR_IO:
+		complain("the tunnel interface is gone or broken, perhaps deleted by another program; start "
+			 "it again");
+		return EXIT_FAILED;
 	default:
 		complain("it cannot go on: %s", text);
 		return EXIT_FAILED;
