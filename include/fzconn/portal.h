@@ -191,6 +191,34 @@ FZ_API FZ_MUST_CHECK int fz_portal_send_candidates(struct fz_portal *p, const ch
 						   const char *const *texts, size_t texts_len, bool gone);
 /** @} */
 
+/** @name What a device tells about itself
+ *  @{ */
+
+/** What a user agent line is made of. Zero it, set size, then the rest. */
+struct fz_portal_agent {
+	size_t size; /**< sizeof(struct fz_portal_agent) */
+	const char *os; /**< "Debian" */
+	const char *os_version; /**< "12.0.0" */
+	const char *component; /**< "headless-client", "gui-client" or "gateway": no other is let in */
+	const char *version; /**< of the component that it is compatible with: three numbers, the second above
+				0 */
+	const char *arch; /**< "x86_64"; NULL = left out */
+	const char *kernel; /**< release of the kernel; NULL = left out */
+};
+/** Write a user agent as in "Debian/12.0.0 gateway/1.6.1 (x86_64; 6.1.0)". Characters that HTTP cannot carry
+ * are left out.
+ *  @retval FZ_ERR_INVAL    a mandatory part is missing
+ *  @retval FZ_ERR_ABI      agent comes from a newer header and asks for something unknown here
+ *  @retval FZ_ERR_NOSPACE  @p cap is too small; 256 do */
+FZ_API FZ_MUST_CHECK int fz_portal_user_agent(const struct fz_portal_agent *agent, char *buf, size_t cap);
+/** The stable identity of a machine that has none stored, as Firezone's own programs derive it.
+ *  @param machine_id  content of /etc/machine-id with its line end
+ *  @param[out] ret    64 hex digits and NUL
+ *  @retval FZ_ERR_CRYPTO  the crypto library failed */
+FZ_API FZ_MUST_CHECK int fz_portal_machine_id(enum fz_portal_role role, const void *machine_id, size_t len,
+					      char ret[65]);
+/** @} */
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,8 +8,12 @@
 #include "base/mem.h"
 #include "base/opts.h"
 #include "core/portal.h"
+#include "wire/portal_url.h"
 
 _Static_assert(sizeof(struct fz_portal_opts) == offsetof(struct fz_portal_opts, iceless) + sizeof(uint32_t),
+	       "no padding at the end");
+
+_Static_assert(sizeof(struct fz_portal_agent) == offsetof(struct fz_portal_agent, kernel) + sizeof(char *),
 	       "no padding at the end");
 
 #define GATEWAYS_MAX 64
@@ -274,4 +278,23 @@ int fz_portal_send_candidates(struct fz_portal *p, const char *peer, const char 
 			return FZ_ERR_INVAL;
 	return portal_send_candidates(p->core, gone ? PORTAL_CANDIDATES_INVALIDATE : PORTAL_CANDIDATES_ADD,
 				      kind, &id, texts, texts_len);
+}
+
+int fz_portal_user_agent(const struct fz_portal_agent *agent, char *buf, size_t cap)
+{
+	struct fz_portal_agent a;
+	int err = fz_opts_import(&a, sizeof(a), agent, agent->size);
+
+	if (err)
+		return err;
+	if (a.os == NULL || a.os_version == NULL || a.component == NULL || a.version == NULL)
+		return FZ_ERR_INVAL;
+	struct portal_agent pa = { a.os, a.os_version, a.component, a.version, a.arch, a.kernel };
+	return portal_user_agent(&pa, buf, cap);
+}
+
+int fz_portal_machine_id(enum fz_portal_role role, const void *machine_id, size_t len, char ret[65])
+{
+	return portal_device_id_of_machine(
+		role == FZ_PORTAL_GATEWAY ? PORTAL_ROLE_GATEWAY : PORTAL_ROLE_CLIENT, machine_id, len, ret);
 }

@@ -211,11 +211,34 @@ START_TEST(options)
 }
 END_TEST
 
+START_TEST(facts_of_a_device)
+{
+	struct fz_portal_agent a = { .size = sizeof(a),
+				     .os = "Debian",
+				     .os_version = "12.0.0",
+				     .component = "gateway",
+				     .version = "1.6.1",
+				     .arch = "x86_64" };
+	static const char machine[] = "0123456789abcdef0123456789abcdef\n";
+	char text[65];
+
+	ck_assert_int_eq(fz_portal_user_agent(&a, text, sizeof(text)), 0);
+	ck_assert_str_eq(text, "Debian/12.0.0 gateway/1.6.1 (x86_64)");
+	ck_assert_int_eq(fz_portal_user_agent(&a, text, 10), FZ_ERR_NOSPACE);
+	a.os = NULL;
+	ck_assert_int_eq(fz_portal_user_agent(&a, text, sizeof(text)), FZ_ERR_INVAL);
+	a.size = 1;
+	ck_assert_int_eq(fz_portal_user_agent(&a, text, sizeof(text)), FZ_ERR_ABI);
+	ck_assert_int_eq(fz_portal_machine_id(FZ_PORTAL_GATEWAY, machine, strlen(machine), text), 0);
+	ck_assert_str_eq(text, "eeefe5d1cb3807dfc3ae24794878ec3147027390d839d1d718d8e42bcfde3336");
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("api_portal");
 
 	unit_case(s, "fz_portal", messages_in_and_out, no_memory_for_a_message_sets_the_channel_up_anew,
-		  dead_channel, options);
+		  dead_channel, options, facts_of_a_device);
 	return s;
 }
