@@ -252,6 +252,7 @@ static void handle_relay(struct node *n, struct arrival *a, const uint8_t *msg, 
 void node_handle_udp(struct node *n, const struct fz_udp_batch *batch, uint64_t now_us)
 {
 	struct arrival a = { .batch = batch, .now_us = now_us };
+	bool was_relay = relays_was_server(&n->relays, &batch->remote.ip);
 
 	n->now_us = now_us;
 	join_reset(n->join);
@@ -265,8 +266,7 @@ void node_handle_udp(struct node *n, const struct fz_udp_batch *batch, uint64_t 
 			drop(n, NODE_DROP_UNKNOWN);
 		else if (a.relay)
 			handle_relay(n, &a, batch->data + at, len);
-		else if (relays_was_server(&n->relays, &batch->remote.ip) &&
-			 turn_channel_looks_like(batch->data + at, len))
+		else if (was_relay && turn_channel_looks_like(batch->data + at, len))
 			drop(n, NODE_DROP_RELAY);
 		else
 			handle_peer(n, &a, batch->data + at, len);

@@ -192,6 +192,36 @@ static void read_link(void *ctx, struct nlmsghdr *msg)
 		*ret = i;
 }
 
+static bool host_forwards(void)
+{
+	static const char *const switches[] = { "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding" };
+	bool yes = false;
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(*switches); i++) {
+		char on = '0';
+		int fd = open(switches[i], O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && read(fd, &on, 1) == 1)
+			yes |= on != '0';
+		if (fd >= 0)
+			close(fd);
+	}
+	return yes;
+}
+
+/* Super-packets of the local stack as large as one batch of datagrams, so that each leaves by one system call. Not where
+ * packets are forwarded: larger ones from elsewhere would be cut by the kernel before we see them. */
+static void fit_super_packets(struct lx *lx)
+{
+	uint32_t segs = (FZ_SUPER_MAX - 68) / (lx->tun.mtu + FZ_DATAGRAM_MAX - FZ_TUNNEL_MTU);
+	int err;
+
+	if (lx->opts.no_offload || host_forwards())
+		return;
+	err = netsock_do(lx->net->sk, netmsg_link_gso_segs(lx->net->ifindex, segs));
+	if (err)
+		fz_debug(lx->env, "net", "cannot set the size of super-packets: %s", fz_strerror(err));
+}
+
 static void prepare_link(struct lx *lx)
 {
 	struct lx_net *net = lx->net;
@@ -205,6 +235,7 @@ static void prepare_link(struct lx *lx)
 	err = netsock_do(net->sk, netmsg_link_sizes(net->ifindex, 0, QUEUE_LEN));
 	if (err)
 		fz_warn(lx->env, "net", "cannot set the queue length: %s", fz_strerror(err));
+	fit_super_packets(lx);
 }
 
 static int open_socket(struct lx *lx, struct lx_net *net)

@@ -120,6 +120,14 @@ struct nl_msg *netmsg_link_sizes(uint32_t ifindex, uint32_t mtu, uint32_t queue)
 	return done(msg, err);
 }
 
+struct nl_msg *netmsg_link_gso_segs(uint32_t ifindex, uint32_t segs)
+{
+	struct ifinfomsg h = { .ifi_index = (int)ifindex };
+	struct nl_msg *msg = start(RTM_SETLINK, NLM_F_ACK, &h, sizeof(h));
+
+	return msg == NULL ? NULL : done(msg, nla_put_u32(msg, IFLA_GSO_MAX_SEGS, segs));
+}
+
 struct nl_msg *netmsg_link_up(uint32_t ifindex, bool up)
 {
 	struct ifinfomsg h = { .ifi_index = (int)ifindex, .ifi_change = IFF_UP };

@@ -32,6 +32,8 @@ struct nl_msg *netmsg_route(enum netmsg_verb verb, const struct netmsg_route *ro
 struct nl_msg *netmsg_addr(enum netmsg_verb verb, const struct fz_ip *ip, uint32_t ifindex);
 /* MTU and queue length; 0 = leave. */
 struct nl_msg *netmsg_link_sizes(uint32_t ifindex, uint32_t mtu, uint32_t queue);
+/* The most segments that the local stack puts into one super-packet for this device. */
+struct nl_msg *netmsg_link_gso_segs(uint32_t ifindex, uint32_t segs);
 struct nl_msg *netmsg_link_up(uint32_t ifindex, bool up);
 /* No link-local address is made by the kernel. */
 struct nl_msg *netmsg_link_no_autoconf(uint32_t ifindex);
