@@ -158,18 +158,18 @@ START_TEST(server_gone)
 }
 END_TEST
 
-/* Five minutes of permission in ten seconds, ten minutes of channel in twenty: twelve minutes of the client's
- * clock without a lost datagram. */
+/* Five minutes of permission in fifteen seconds, ten minutes of channel in thirty: eleven minutes of the
+ * client's clock without a lost datagram. */
 START_TEST(permissions_and_channels_stay)
 {
-	pid_t server = start_coturn("--permission-lifetime=10", "--channel-lifetime=20");
+	pid_t server = start_coturn("--permission-lifetime=15", "--channel-lifetime=30");
 	struct live l;
 	unsigned sent, back;
 
-	live_open(&l, "alice", "secret", 0, 30);
+	live_open(&l, "alice", "secret", 0, 20);
 	must(live_run(&l, 5, live_is_ready));
-	back = live_chat(&l, 24, &sent);
-	must(sent > 400);
+	back = live_chat(&l, 33, &sent);
+	must(sent > 600);
 	ck_assert_msg(back == sent, "%u of %u came back\n%s", back, sent, l.log);
 	must(l.n_lost == 0);
 	live_close(&l);

@@ -153,9 +153,9 @@ START_TEST(stays_alive)
 	struct live l;
 	unsigned sent, back;
 
-	live_open(&l, username, password, 0, 60);
+	live_open(&l, username, password, 0, 30);
 	must(live_run(&l, 5, live_is_ready));
-	back = live_chat(&l, 12, &sent);
+	back = live_chat(&l, 24, &sent);
 	ck_assert_msg(back == sent, "%u of %u came back\n%s", back, sent, l.log);
 	must(l.n_lost == 0);
 	live_close(&l);

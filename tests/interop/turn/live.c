@@ -267,6 +267,15 @@ static void echo(struct live_peer *p)
 	}
 }
 
+/* Input before timers: after a stall of the machine the answers are there, and nothing is given up. */
+static void handle_all_input(struct live *l)
+{
+	handle_input(l, l->fd4, &l->local4);
+	handle_input(l, l->fd6, &l->local6);
+	echo(&l->peer[0]);
+	echo(&l->peer[1]);
+}
+
 bool live_run(struct live *l, double wall_s, bool (*done)(struct live *l))
 {
 	double end = live_wall() + wall_s;
@@ -278,22 +287,21 @@ bool live_run(struct live *l, double wall_s, bool (*done)(struct live *l))
 			{ l->peer[0].fd, POLLIN, 0 },
 			{ l->peer[1].fd, POLLIN, 0 },
 		};
-		double now = live_wall(), wait = end - now;
+		double now, wait;
 		uint64_t next;
+		handle_all_input(l);
 		turn_alloc_handle_timeout(l->a, client_now(l));
 		drain_output(l);
 		if (done && done(l))
 			return true;
+		now = live_wall();
+		wait = end - now;
 		if (wait <= 0)
 			return false;
 		next = turn_alloc_next_timeout(l->a);
 		if (next != FZ_NEVER_US && (double)next / 1e6 / l->speed - now < wait)
 			wait = (double)next / 1e6 / l->speed - now;
 		poll(fds, 4, wait < 0 ? 0 : (int)(wait * 1000) + 1);
-		handle_input(l, l->fd4, &l->local4);
-		handle_input(l, l->fd6, &l->local6);
-		echo(&l->peer[0]);
-		echo(&l->peer[1]);
 	}
 }
 
