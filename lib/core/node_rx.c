@@ -60,7 +60,7 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 {
 	uint32_t ref = wg_index24(wg_receiver(msg));
 	struct ip_view view;
-	uint8_t *packet;
+	uint8_t *packet, nothing;
 	int got;
 
 	if (a->conn == NULL || a->conn->ref != ref) {
@@ -75,7 +75,8 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 		a->told = c;
 		path_handle_data(c->path, &a->route, a->now_us);
 	}
-	packet = join_reserve(n->join, len - WG_OVERHEAD);
+	/* A keep-alive has no content; it confirms a session all the same. */
+	packet = len > WG_OVERHEAD ? join_reserve(n->join, len - WG_OVERHEAD) : &nothing;
 	if (packet == NULL) {
 		drop(n, NODE_DROP_PACKET);
 		return;
