@@ -216,6 +216,11 @@ static uint64_t clock_of(const struct sim_net *net, const struct host *h)
 	return net->now_us + (uint64_t)h->clock_us;
 }
 
+uint64_t sim_host_now(const struct sim_net *net, int host)
+{
+	return clock_of(net, &net->hosts[host]);
+}
+
 static struct host *host_with(struct sim_net *net, int site, const struct fz_ip *ip)
 {
 	for (int i = 0; i < net->n_hosts; i++)

@@ -67,6 +67,8 @@ void sim_post(struct sim_net *net, int host, uint64_t after_us, sim_call *call, 
 void sim_set_trace(struct sim_net *net, bool on);
 
 uint64_t sim_now(const struct sim_net *net);
+/* As the host sees it. */
+uint64_t sim_host_now(const struct sim_net *net, int host);
 /* Run until the network's clock shows end_us. False: broken (a flood, or a host that never lets time pass).
  */
 bool sim_run(struct sim_net *net, uint64_t end_us);

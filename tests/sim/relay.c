@@ -7,7 +7,7 @@
 #include "base/time.h"
 #include "wire/turn.h"
 
-#define REALM "sim"
+#define REALM "firezone"
 #define NONCE "0123456789abcdef"
 #define ALLOCS_MAX 64
 #define CHANNELS_MAX 64

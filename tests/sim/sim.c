@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [--acceptance | --seed N | --seeds A-B] [-v]: path agents in simulated networks. Prints what failed and
- * how to run it again. */
+/* sim [--acceptance | [--devices] [--seed N | --seeds A-B]] [-v]: path agents, or whole clients and gateways,
+ * in simulated networks. Prints what failed and how to run it again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ struct totals {
 	unsigned n_direct;
 };
 
-static void run_one(uint64_t seed, bool verbose, struct totals *t)
+static void run_one(uint64_t seed, bool devices, bool verbose, struct totals *t)
 {
 	struct world w;
 	struct world_result r;
@@ -23,7 +23,7 @@ static void run_one(uint64_t seed, bool verbose, struct totals *t)
 	world_make(&w, seed);
 	if (verbose)
 		world_print(&w);
-	world_run(&w, verbose, &r);
+	(devices ? world_run_devices : world_run)(&w, verbose, &r);
 	t->runs++;
 	t->by_path[r.want]++;
 	t->first_us += r.first_us;
@@ -42,13 +42,14 @@ static void run_one(uint64_t seed, bool verbose, struct totals *t)
 		t->failed++;
 		if (!verbose)
 			world_print(&w);
-		printf("  FAILED: %s\n  again: sim --seed %lu -v\n", r.why, (unsigned long)seed);
+		printf("  FAILED: %s\n  again: sim%s --seed %lu -v\n", r.why, devices ? " --devices" : "",
+		       (unsigned long)seed);
 	}
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--acceptance | --seed N | --seeds A-B] [-v]\n");
+	fprintf(stderr, "usage: sim [--acceptance | [--devices] [--seed N | --seeds A-B]] [-v]\n");
 	return 2;
 }
 
@@ -56,13 +57,15 @@ int main(int argc, char **argv)
 {
 	unsigned long from = 1, to = DEFAULT_SEEDS;
 	struct totals t = { 0 };
-	bool verbose = false;
+	bool verbose = false, devices = false;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-v") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--acceptance") == 0)
 			return acceptance_run() ? 0 : 1;
+		else if (strcmp(argv[i], "--devices") == 0)
+			devices = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
 			from = to = strtoul(argv[++i], NULL, 10);
 		else if (i + 1 >= argc || strcmp(argv[i], "--seeds") != 0 ||
@@ -70,7 +73,7 @@ int main(int argc, char **argv)
 			return usage();
 	}
 	for (unsigned long seed = from; seed <= to; seed++)
-		run_one(seed, verbose, &t);
+		run_one(seed, devices, verbose, &t);
 	unsigned n_paths = t.by_path[WORLD_DIRECT] + t.by_path[WORLD_RELAYED];
 	printf("seeds %lu-%lu: %u runs, %u failed; %u direct, %u relayed, %u without a path; first path %.0f "
 	       "ms on average, "

@@ -93,7 +93,7 @@ static struct nat_opts some_nat6(void)
 				  .expiry_us = FZ_SEC(120) };
 }
 
-static struct fz_addr inside_addr(const struct world_side *s, bool is_client)
+struct fz_addr world_inside(const struct world_side *s, bool is_client)
 {
 	bool open = s->site.nat4.mapping == NAT_OPEN;
 
@@ -172,7 +172,7 @@ static enum world_path expect4(const struct nat_opts *a, const struct nat_opts *
 
 /* May the path be direct or relayed, by the course of events? A forwarded port behind a symmetric box clashes
  * with what its host sent first. */
-static bool is_race(const struct world *w)
+bool world_is_race(const struct world *w)
 {
 	const struct nat_opts *a = &w->client.site.nat4, *b = &w->gateway.site.nat4;
 
@@ -319,7 +319,7 @@ static struct bare *make_host(struct run *r, int site, const struct world_side *
 static void build(struct run *r, bool verbose)
 {
 	const struct world *w = r->w;
-	struct fz_addr c = inside_addr(&w->client, true), g = inside_addr(&w->gateway, false), second = c;
+	struct fz_addr c = world_inside(&w->client, true), g = world_inside(&w->gateway, false), second = c;
 
 	r->net = sim_new(w->seed ^ 0x5eed);
 	make_relays(r);
@@ -366,7 +366,7 @@ static void watch_start(struct run *r)
 		if (both == WORLD_DIRECT && want == WORLD_DIRECT)
 			break;
 	}
-	if (r->ret->got < want || (r->ret->got > want && !is_race(r->w)))
+	if (r->ret->got < want || (r->ret->got > want && !world_is_race(r->w)))
 		failed(r, "path is %s, expected %s", world_path_name(r->ret->got), world_path_name(want));
 }
 
@@ -500,9 +500,9 @@ static void check_end(struct run *r)
 		pass(r, FZ_MS(100));
 		got = worse(path_now(r->client, 1), path_now(r->gateway, 1));
 	}
-	if (is_race(r->w) && got >= WORLD_RELAYED)
+	if (world_is_race(r->w) && got >= WORLD_RELAYED)
 		return;
-	if (got < want || (got > want && !is_race(r->w)))
+	if (got < want || (got > want && !world_is_race(r->w)))
 		failed(r, "in the end the path is %s, expected %s", world_path_name(got),
 		       world_path_name(want));
 }

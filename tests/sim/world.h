@@ -48,7 +48,13 @@ struct world_result {
 void world_make(struct world *w, uint64_t seed);
 /* What the configuration allows. */
 enum world_path world_expects(const struct world *w);
+/* The address that a side's host has inside. */
+struct fz_addr world_inside(const struct world_side *s, bool is_client);
+/* A forwarded port behind a symmetric box clashes with what its host sent first: direct or relayed. */
+bool world_is_race(const struct world *w);
+/* With bare path agents, and with whole devices and a portal. */
 void world_run(const struct world *w, bool verbose, struct world_result *ret);
+void world_run_devices(const struct world *w, bool verbose, struct world_result *ret);
 void world_print(const struct world *w);
 const char *world_path_name(enum world_path p);
 
