@@ -28,6 +28,8 @@ static bool find_hop(struct node *n, const struct path_route *route, struct hop 
 	if (ret->relay == NULL || (server = turn_alloc_server(ret->relay->alloc)) == NULL)
 		return false;
 	ret->channel = turn_alloc_channel(ret->relay->alloc, &route->remote, now_us);
+	if (turn_alloc_has_bind(ret->relay->alloc))
+		node_flush_relays(n, now_us); /* ahead of what is about to be sent on the channel */
 	ret->local = (struct fz_addr){ 0 }; /* the relay does not care, the routing table does */
 	ret->remote = *server;
 	ret->header = TURN_CHANNEL_HEADER_LEN;

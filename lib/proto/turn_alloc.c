@@ -522,6 +522,11 @@ bool turn_alloc_relayed(const struct turn_alloc *a, enum fz_family family, struc
 	return true;
 }
 
+bool turn_alloc_has_bind(const struct turn_alloc *a)
+{
+	return a->chans.send_first != NULL;
+}
+
 bool turn_alloc_owns(const struct turn_alloc *a, const struct fz_addr *relayed)
 {
 	return fz_addr_set(relayed) && fz_addr_equal(&a->relayed[side_of(relayed)], relayed);

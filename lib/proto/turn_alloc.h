@@ -141,6 +141,8 @@ const struct turn_stats *turn_alloc_stats(const struct turn_alloc *a);
  * too small (nothing is lost; TURN_TRANSMIT_MAX is enough). */
 int turn_alloc_poll_transmit(struct turn_alloc *a, uint8_t *buf, size_t cap, struct fz_addr *ret_to,
 			     uint64_t now_us);
+/* Is a CHANNEL-BIND waiting for poll_transmit? Then it has to leave before payload on its channel. */
+bool turn_alloc_has_bind(const struct turn_alloc *a);
 bool turn_alloc_poll_event(struct turn_alloc *a, struct turn_event *ret);
 void turn_alloc_handle_timeout(struct turn_alloc *a, uint64_t now_us);
 uint64_t turn_alloc_next_timeout(const struct turn_alloc *a);

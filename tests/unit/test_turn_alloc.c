@@ -648,7 +648,9 @@ START_TEST(t15_32_bind_in_flight)
 	r.f.silent = true;
 	size_t mark = r.f.n;
 	ck_assert_int_eq(turn_alloc_bind(r.a, &p1, r.now_us), 0);
+	ck_assert(turn_alloc_has_bind(r.a));
 	rig_turn(&r);
+	ck_assert(!turn_alloc_has_bind(r.a));
 	ck_assert_int_eq(turn_alloc_bind(r.a, &p1, r.now_us), 0);
 	ck_assert_int_eq(turn_alloc_bind(r.a, &p2, r.now_us), 0);
 	rig_turn(&r);
