@@ -8,85 +8,32 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "core/cut.h"
+#include "core/gateways.h"
 #include "core/ranges.h"
 #include "wire/icmp.h"
 
 /* Requests for the same resource are at least this far apart, however much traffic waits. */
 #define ASK_GAP_US FZ_SEC(2)
 
-/* A gateway that serves at least one resource of ours. */
-struct gateway_peer {
-	struct gateway_peer *next;
-	struct fz_uuid id;
-	struct fz_ip ipv4, ipv6;
-	uint32_t ref;
-	bool up;
-	struct route_table *sources; /* networks that it may send from */
-	struct pending waiting; /* packets until it is up */
-};
-
 struct client {
 	const struct fz_env *env;
 	struct endpoint *endpoint;
 	struct resources resources;
-	struct filter *any;
+	struct gateways gateways;
 	struct fz_ip ipv4, ipv6;
-	struct gateway_peer *gateways;
-	struct fz_uuid known[CLIENT_KNOWN_GATEWAYS_MAX];
-	size_t known_len;
 	bool routes_changed;
 };
 
 /* ---- gateways ---- */
 
-static struct gateway_peer *gateway_by_ref(const struct client *c, uint32_t ref)
-{
-	struct gateway_peer *g = c->gateways;
-
-	while (g && g->ref != ref)
-		g = g->next;
-	return g;
-}
-
-static struct gateway_peer *gateway_by_id(const struct client *c, const struct fz_uuid *id)
-{
-	struct gateway_peer *g = c->gateways;
-
-	while (g && !fz_uuid_equal(&g->id, id))
-		g = g->next;
-	return g;
-}
-
-static void gateway_free(struct client *c, struct gateway_peer *g)
-{
-	endpoint_drop_many(c->endpoint, DROP_PENDING, g->waiting.used);
-	route_table_free(g->sources);
-	pending_clear(&g->waiting);
-	fz_free(c->env, g);
-}
-
 /* Forget a gateway whose connection is gone: its resources need access anew. */
 static void gateway_lost(struct client *c, struct gateway_peer *g)
 {
-	struct gateway_peer **at = &c->gateways;
-
+	endpoint_drop_many(c->endpoint, DROP_PENDING, g->waiting.used);
 	for (size_t i = 0; i < c->resources.len; i++)
 		if (c->resources.v[i]->gateway == g)
 			c->resources.v[i]->gateway = NULL;
-	while (*at != g)
-		at = &(*at)->next;
-	*at = g->next;
-	gateway_free(c, g);
-}
-
-static void remember_gateway(struct client *c, const struct fz_uuid *id)
-{
-	for (size_t i = 0; i < c->known_len; i++)
-		if (fz_uuid_equal(&c->known[i], id))
-			return;
-	if (c->known_len == CLIENT_KNOWN_GATEWAYS_MAX)
-		memmove(&c->known[0], &c->known[1], --c->known_len * sizeof(c->known[0]));
-	c->known[c->known_len++] = *id;
+	gateways_remove(&c->gateways, g);
 }
 
 /* Tell the gateway nothing more than it serves: close it when no resource is left. */
@@ -100,48 +47,20 @@ static void gateway_unused(struct client *c, struct gateway_peer *g, uint64_t no
 	gateway_lost(c, g);
 }
 
-static int allow_sources(struct client *c, struct gateway_peer *g, const struct resource *res)
-{
-	static const struct fz_prefix all4 = { { FZ_FAMILY_INET, { 0 } }, 0 },
-				      all6 = { { FZ_FAMILY_INET6, { 0 } }, 0 };
-	int err = 0;
-
-	if (res->type == PORTAL_RESOURCE_CIDR)
-		return route_add(g->sources, &res->net, &res->id, c->any, NULL);
-	if (res->type == PORTAL_RESOURCE_INTERNET) {
-		err = route_add(g->sources, &all4, &res->id, c->any, NULL);
-		if (err == 0)
-			err = route_add(g->sources, &all6, &res->id, c->any, NULL);
-	}
-	return err;
-}
-
 static struct gateway_peer *gateway_upsert(struct client *c, const struct portal_authz_created *a,
 					   uint32_t ref)
 {
-	struct gateway_peer *g = gateway_by_id(c, &a->gateway_id);
+	struct gateway_peer *g = gateways_by_id(&c->gateways, &a->gateway_id);
 
 	if (g && g->ref == ref && fz_ip_equal(&g->ipv4, &a->gateway_ipv4) &&
 	    fz_ip_equal(&g->ipv6, &a->gateway_ipv6))
 		return g;
 	if (g)
 		gateway_lost(c, g); /* it was replaced by one with other keys or addresses */
-	g = fz_zalloc(c->env, sizeof(*g));
-	if (g == NULL || route_table_new(c->env, NULL, RESOURCES_MAX, &g->sources) != 0) {
-		fz_free(c->env, g);
-		return NULL;
-	}
-	if (pending_init(&g->waiting, c->env, PENDING_CONNECT) != 0) {
-		gateway_free(c, g);
-		return NULL;
-	}
-	g->id = a->gateway_id;
-	g->ipv4 = a->gateway_ipv4;
-	g->ipv6 = a->gateway_ipv6;
-	g->ref = ref;
-	g->up = node_conn(endpoint_node(c->endpoint), ref)->reported_up; /* kept, under new addresses */
-	g->next = c->gateways;
-	c->gateways = g;
+	g = gateways_add(&c->gateways, a, ref);
+	if (g)
+		g->up = node_conn(endpoint_node(c->endpoint), ref)
+				->reported_up; /* kept, under new addresses */
 	return g;
 }
 
@@ -155,8 +74,8 @@ static void ask_for_access(struct client *c, struct resource *res, uint64_t now_
 		return;
 	res->asked = true;
 	res->asked_us = now_us;
-	err = portal_send_request_authorization(endpoint_portal(c->endpoint), &res->id, c->known,
-						c->known_len);
+	err = portal_send_request_authorization(endpoint_portal(c->endpoint), &res->id, c->gateways.known,
+						c->gateways.known_len);
 	if (err != 0)
 		fz_debug(c->env, "client", "request for access not sent: %s", fz_strerror(err));
 }
@@ -194,15 +113,6 @@ static void answer_prohibited(struct client *c, struct fz_pkt *pkt, const struct
 		endpoint_to_tun(c->endpoint, buf, icmp_build_error(ICMP_PROHIBITED, 0, first, view, buf));
 }
 
-static struct gateway_peer *gateway_by_ip(const struct client *c, const struct fz_ip *ip)
-{
-	struct gateway_peer *g = c->gateways;
-
-	while (g && !fz_ip_equal(&g->ipv4, ip) && !fz_ip_equal(&g->ipv6, ip))
-		g = g->next;
-	return g;
-}
-
 /* The order of these tests is the order in which peers of this protocol decide. */
 static void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us)
 {
@@ -224,7 +134,7 @@ static void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view
 		endpoint_drop(c->endpoint, DROP_PROTOCOL);
 		return;
 	}
-	g = range_is_tunnel(&view->dst) ? gateway_by_ip(c, &view->dst) : NULL;
+	g = range_is_tunnel(&view->dst) ? gateways_by_ip(&c->gateways, &view->dst) : NULL;
 	if (g) {
 		send_to(c, g, pkt, view, now_us);
 		return;
@@ -263,7 +173,7 @@ static bool client_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct 
 			   uint64_t now_us)
 {
 	struct client *c = role;
-	const struct gateway_peer *g = gateway_by_ref(c, ref);
+	const struct gateway_peer *g = gateways_by_ref(&c->gateways, ref);
 
 	(void)pkt;
 	(void)now_us;
@@ -271,8 +181,7 @@ static bool client_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct 
 		endpoint_drop(c->endpoint, DROP_NO_PEER);
 		return false;
 	}
-	if (!fz_ip_equal(&view->src, &g->ipv4) && !fz_ip_equal(&view->src, &g->ipv6) &&
-	    !route_covers(g->sources, &view->src)) {
+	if (!gateway_may_send(g, &view->src)) {
 		endpoint_drop(c->endpoint, DROP_SOURCE);
 		return false;
 	}
@@ -409,7 +318,7 @@ static void on_authz_created(struct client *c, const struct portal_authz_created
 	err = node_upsert(endpoint_node(c->endpoint), &params, now_us, &ref);
 	fz_wipe(&params, sizeof(params));
 	g = err == 0 ? gateway_upsert(c, a, ref) : NULL;
-	if (g == NULL || (err = allow_sources(c, g, res)) != 0) {
+	if (g == NULL || (err = gateways_allow(&c->gateways, g, res)) != 0) {
 		fz_warn(c->env, "client", "no connection to the gateway: %s",
 			fz_strerror(err ? err : FZ_ERR_NOMEM));
 		endpoint_drop_many(c->endpoint, DROP_PENDING, res->waiting.used);
@@ -420,7 +329,6 @@ static void on_authz_created(struct client *c, const struct portal_authz_created
 			node_close(endpoint_node(c->endpoint), ref, false, "no memory", now_us);
 		return;
 	}
-	remember_gateway(c, &g->id);
 	res->gateway = g;
 	struct fz_event ev = { .type = FZ_EVENT_GRANTED };
 	fz_uuid_format(&res->id, ev.u.grant.resource);
@@ -520,7 +428,7 @@ static void client_message(void *role, const struct portal_event *ev, uint64_t n
 static void client_node_event(void *role, const struct node_event *nev, uint64_t now_us)
 {
 	struct client *c = role;
-	struct gateway_peer *g = gateway_by_ref(c, nev->ref);
+	struct gateway_peer *g = gateways_by_ref(&c->gateways, nev->ref);
 	struct fz_event ev = { .type = FZ_EVENT_PEER_DOWN };
 
 	if (nev->type == NODE_NO_RELAYS) {
@@ -578,7 +486,7 @@ int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint6
 	c->env = env;
 	err = resources_init(&c->resources, env);
 	if (err == 0)
-		err = filter_new(env, NULL, 0, &c->any);
+		err = gateways_init(&c->gateways, env);
 	if (err == 0)
 		err = endpoint_new(env, opts, &client_ops, c, now_us, &c->endpoint, ret_reason);
 	if (err != 0) {
@@ -593,13 +501,8 @@ void client_free(struct client *c)
 {
 	if (c == NULL)
 		return;
-	while (c->gateways) {
-		struct gateway_peer *g = c->gateways;
-		c->gateways = g->next;
-		gateway_free(c, g);
-	}
+	gateways_clear(&c->gateways);
 	resources_clear(&c->resources);
-	filter_unref(c->any);
 	endpoint_free(c->endpoint);
 	fz_free(c->env, c);
 }

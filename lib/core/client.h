@@ -7,9 +7,6 @@
 #include "core/endpoint.h"
 #include "core/resource.h"
 
-/* Gateways remembered for the portal's choice, the oldest forgotten first. */
-#define CLIENT_KNOWN_GATEWAYS_MAX 64
-
 struct client;
 
 int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint64_t now_us,

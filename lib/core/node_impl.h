@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the node, shared by node.c (connections), node_rx.c (datagrams in), node_tx.c (datagrams out) and
- * by nobody else. */
+/* Inside of the node, shared by node.c (connections), node_relays.c, node_rx.c (datagrams in), node_tx.c
+ * (datagrams out) and by nobody else. */
 #ifndef CORE_NODE_IMPL_H
 #define CORE_NODE_IMPL_H
 
@@ -46,6 +46,11 @@ struct conn *node_by_ufrag(const struct node *n, const char *ufrag, size_t len);
 /* The connection has something to say: node_flush() will look at it. */
 void node_touch(struct node *n, struct conn *c);
 void node_event(struct node *n, enum node_event_type type, const struct conn *c, const char *detail);
+
+/* node_relays.c: offer all that the relays taught us to a connection; take what they have learnt since.
+ * `again` repeats what was signalled before. */
+void node_offer_all(struct node *n, struct conn *c, bool again, uint64_t now_us);
+void node_poll_relays(struct node *n, uint64_t now_us);
 
 /* node_tx.c: a ready datagram, or an IP packet to encrypt first. */
 void node_send_on(struct node *n, const struct path_route *route, const uint8_t *data, size_t len,
