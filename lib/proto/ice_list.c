@@ -5,7 +5,8 @@
 
 #include "base/log.h"
 
-/* Gap below which a further request of the peer does not hurry our own check: its answer is probably under way. */
+/* Gap below which a further request of the peer does not hurry our own check: its answer is probably under
+ * way. */
 #define TRIGGER_GAP_US FZ_MS(50)
 /* The peer left the selected pair for another one: that many requests there, and that long without one here.
  */
@@ -27,16 +28,26 @@ void ice_list_clear(struct ice_list *s)
 	ice_pairs_clear(&s->pairs, s->env);
 }
 
-#define TIER_WORKS 3
+/* How fit a pair is for payload; what the peer nominated comes first within a level. */
+enum {
+	TIER_UNFIT = 0,
+	TIER_SUSPECT = 1, /* and nominated: one more */
+	TIER_UNPROVEN = 3, /* nominated, but no check of ours was answered yet */
+	TIER_PROVEN = 4 /* and nominated: one more */
+};
 
-/* 0 = cannot carry payload. Doubtful pairs come last. A controlled agent follows nominations, but what
- * answered it works as well. */
+/* A controlled agent follows nominations, but what answered it works as well. A nomination alone proves
+ * little: whoever saw the request can send copies of it from anywhere. So it counts only where the portal
+ * announced the address, and only while nothing that answers is known. */
 static int tier(const struct ice_list *s, const struct ice_pair *p)
 {
-	if (!p->has_succeeded && (s->is_controlling || !p->is_nominated))
-		return 0;
-	bool is_suspect = ice_pair_is_suspect(p, s->is_controlling, s->now_us);
-	return (is_suspect ? 1 : TIER_WORKS) + (!s->is_controlling && p->is_nominated);
+	bool is_nominated = !s->is_controlling && p->is_nominated;
+
+	if (!p->has_succeeded && (!is_nominated || s->remotes.v[p->remote].c.kind == CAND_PRFLX))
+		return TIER_UNFIT;
+	if (ice_pair_is_suspect(p, s->is_controlling, s->now_us))
+		return TIER_SUSPECT + is_nominated;
+	return p->has_succeeded ? TIER_PROVEN + is_nominated : TIER_UNPROVEN;
 }
 
 static int best_pair(const struct ice_list *s)
@@ -56,7 +67,7 @@ static int best_pair(const struct ice_list *s)
 
 bool ice_list_works(const struct ice_list *s, const struct ice_pair *p)
 {
-	return tier(s, p) >= TIER_WORKS;
+	return tier(s, p) >= TIER_UNPROVEN;
 }
 
 static enum path_reason change_reason(const struct ice_list *s, int best)
@@ -227,7 +238,10 @@ void ice_list_infer(struct ice_list *s)
 void ice_list_switch_role(struct ice_list *s)
 {
 	s->is_controlling = !s->is_controlling;
-	fz_warn(s->env, "ice", "role conflict, now %s", s->is_controlling ? "controlling" : "controlled");
+	/* The peer can do this with every check: once is enough for the log. */
+	fz_log(s->env, s->has_switched ? FZ_LOG_DEBUG : FZ_LOG_WARN, "ice", "role conflict, now %s",
+	       s->is_controlling ? "controlling" : "controlled");
+	s->has_switched = true;
 	for (size_t i = 0; i < s->pairs.len; i++)
 		s->pairs.v[i].is_nominated = s->pairs.v[i].is_peer_silent = false;
 	ice_list_refresh(s);
@@ -318,7 +332,8 @@ static void watch_rivals(struct ice_list *s, int at)
 			s->pairs.v[i].rivals = 0;
 		return;
 	}
-	if (selected == NULL || s->is_controlling || !p->is_nominated)
+	if (selected == NULL || s->is_controlling || !p->is_nominated ||
+	    (selected->has_succeeded && !p->has_succeeded))
 		return;
 	if (p->rivals < UINT8_MAX)
 		p->rivals++;
@@ -336,8 +351,8 @@ void ice_list_requested(struct ice_list *s, int at, bool use_candidate)
 		p->is_nominated = true;
 	watch_rivals(s, at);
 	/* RFC 8445 section 7.3.1.4: the path is open towards us, so it is now that our own check has the best
-	 * chance. The first such request counts at once: a check that was sent before it was probably lost at the peer's NAT,
-	 * which has opened only with this request. */
+	 * chance. The first such request counts at once: a check that was sent before it was probably lost at
+	 * the peer's NAT, which has opened only with this request. */
 	if (!p->has_succeeded) {
 		uint64_t soon_us = p->was_hurried ? p->last_sent_us + TRIGGER_GAP_US : s->now_us;
 		p->was_hurried = true;

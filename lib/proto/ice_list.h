@@ -14,6 +14,7 @@ struct ice_list {
 	struct ice_pairs pairs;
 	int selected; /* index of a pair, -1 = none */
 	bool is_controlling, had_selected;
+	bool has_switched; /* of roles, at least once */
 	uint64_t now_us; /* set by the agent before every call */
 	uint64_t n_full; /* candidates and pairs dropped for lack of room */
 	/* Told to the owner by the agent, which clears them. */

@@ -145,7 +145,7 @@ void ice_pair_restart(struct ice_pair *p, uint64_t now_us)
 {
 	memset(p->txns, 0, sizeof(p->txns));
 	p->attempts = p->answered = p->since_alive = 0;
-	p->has_succeeded = p->is_nominated = p->is_peer_silent = false;
+	p->has_succeeded = p->is_nominated = p->is_peer_silent = p->was_hurried = false;
 	p->last_answer_us = p->last_request_us = p->rtt_us = 0;
 	p->next_check_us = now_us;
 }

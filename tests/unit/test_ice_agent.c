@@ -328,10 +328,12 @@ START_TEST(a_worse_success_changes_nothing)
 }
 END_TEST
 
+/* An address that the portal announced is as good as the peer's word, as long as nothing better is known. */
 START_TEST(controlled_follows_use_candidate_at_once)
 {
 	struct rig r;
-	struct path_route direct = route(HOST, false, PEER_HOST), relayed = route(HOST, false, PEER_RELAY);
+	struct path_route relayed = route(HOST, false, PEER_RELAY);
+	struct ice_request req;
 	struct sent c;
 
 	rig_init(&r, false);
@@ -341,24 +343,89 @@ START_TEST(controlled_follows_use_candidate_at_once)
 	expect_check(&r, HOST, PEER_HOST, false, &c);
 	ck_assert(!c.m.request.is_controlling);
 	expect_check(&r, HOST, PEER_RELAY, false, &c);
-
-	/* its own check works first: good enough to send on */
-	answer(&r, &c);
-	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
-	expect_no_event(&r);
-	expect_quiet(&r);
-	struct ice_request req = plain_request(&r, 1);
+	req = plain_request(&r, 1);
 	req.use_candidate = true;
 	request(&r, &relayed, &req);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
 	expect_answer(&r, &relayed, 1);
 	expect_no_event(&r);
-	expect_quiet(&r); /* the schedule of an answered pair does not move */
-	/* nominated before our own check of that pair was answered */
-	req.txid = ice_txid(1, 2);
-	request(&r, &direct, &req);
-	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, PEER_HOST);
-	expect_answer(&r, &direct, 2);
+	answer(&r, &c);
 	expect_no_event(&r);
+	drain(&r);
+	request(&r, &relayed, &req);
+	expect_answer(&r, &relayed, 1);
+	expect_quiet(&r); /* the schedule of an answered pair does not move */
+	rig_done(&r);
+}
+END_TEST
+
+/* A path that works is not left for one that has not answered: the request may be a copy. */
+START_TEST(controlled_leaves_a_working_path_only_for_an_answer)
+{
+	struct rig r;
+	struct path_route direct = route(HOST, false, PEER_HOST);
+	struct ice_request req;
+	struct sent c;
+
+	rig_init(&r, false);
+	add_local(&r, CAND_HOST, HOST, HOST);
+	add_remote(&r, TEXT_HOST);
+	add_remote(&r, TEXT_RELAY);
+	expect_check(&r, HOST, PEER_HOST, false, NULL);
+	expect_check(&r, HOST, PEER_RELAY, false, &c);
+	answer(&r, &c);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
+	req = plain_request(&r, 1);
+	req.use_candidate = true;
+	request(&r, &direct, &req);
+	expect_no_event(&r);
+	expect_answer(&r, &direct, 1);
+	expect_check(&r, HOST, PEER_HOST, false, &c);
+	answer(&r, &c);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, PEER_HOST);
+	expect_no_event(&r);
+	rig_done(&r);
+}
+END_TEST
+
+/* Whoever has seen a check with USE-CANDIDATE can send copies of it from other addresses: no payload may go
+ * there unless somebody with the password answers. */
+START_TEST(replayed_nomination_moves_nothing)
+{
+	struct rig r;
+	struct path_route real = route(HOST, false, PEER_RELAY),
+			  forged = route(HOST, false, "203.0.113.66:53");
+	struct ice_request req;
+	struct sent c;
+
+	rig_init(&r, false);
+	add_local(&r, CAND_HOST, HOST, HOST);
+	/* not even as the first path */
+	req = plain_request(&r, 1);
+	req.use_candidate = true;
+	request(&r, &forged, &req);
+	expect_answer(&r, &forged, 1);
+	expect_no_event(&r);
+	ck_assert_ptr_null(path_selected(r.p));
+	drain(&r);
+
+	add_remote(&r, TEXT_RELAY);
+	expect_check(&r, HOST, PEER_RELAY, false, &c);
+	answer(&r, &c);
+	request(&r, &real, &req);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
+	expect_no_event(&r);
+	/* nor while the peer is silent where it really is */
+	for (int i = 0; i < 30; i++) {
+		struct sent got;
+		request(&r, &forged, &req);
+		while (next_sent(&r, &got))
+			if (got.m.type == ICE_REQUEST && fz_addr_equal(&got.route.remote, &real.remote))
+				answer(&r, &got);
+		advance(&r, FZ_SEC(1));
+	}
+	expect_no_event(&r);
+	ck_assert(path_route_equal(path_selected(r.p), &real));
 	rig_done(&r);
 }
 END_TEST
@@ -1017,8 +1084,9 @@ Suite *unit_suite(void)
 	unit_case(s, "checks", first_round_in_order_of_preference, every_check_has_a_new_id, triggered_check,
 		  route_ready_checks_at_once, peer_reflexive, idle_profile, rebuild_checks_everything_again);
 	unit_case(s, "selection", controlling_nominates_and_improves, a_worse_success_changes_nothing,
-		  controlled_follows_use_candidate_at_once, switch_away_from_a_silent_pair,
-		  controlled_notices_that_the_peer_moved, role_conflicts);
+		  controlled_follows_use_candidate_at_once,
+		  controlled_leaves_a_working_path_only_for_an_answer, replayed_nomination_moves_nothing,
+		  switch_away_from_a_silent_pair, controlled_notices_that_the_peer_moved, role_conflicts);
 	unit_case(s, "failure", candidates_deadline_15_2, consent_loss_15_1, no_common_family);
 	unit_case(s, "input", refused_datagrams, remote_texts, invalidation_by_address_and_type,
 		  local_texts_and_removal, handshake_replies_leave_where_it_came_from);
