@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 void fz_log_write(const struct fz_env *env, enum fz_log_level level, const char *area, const char *fmt, ...)
 {
 	char line[1024];
@@ -12,5 +14,6 @@ void fz_log_write(const struct fz_env *env, enum fz_log_level level, const char 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	fz_text_printable(line);
 	env->log.write(env->log.ctx, level, area, line);
 }

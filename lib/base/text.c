@@ -127,6 +127,17 @@ int fz_hex_decode(void *dst, size_t want, const char *text)
 	return 0;
 }
 
+void fz_text_printable(char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)text[0], next = (unsigned char)text[1];
+		if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			text[0] = text[1] = '?';
+		else if (c < ' ' || c == 127)
+			text[0] = '?';
+	}
+}
+
 int fz_uuid_parse(const char *text, struct fz_uuid *ret)
 {
 	char digits[33];

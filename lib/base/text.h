@@ -22,6 +22,10 @@ void fz_hex_encode(char *dst, const void *src, size_t len);
 /* Any case; exactly 2 * want digits. FZ_ERR_WIRE otherwise. */
 int fz_hex_decode(void *dst, size_t want, const char *text);
 
+/* Replace control characters by question marks, those of the upper half in UTF-8 as well: before texts of
+ * others are shown. */
+void fz_text_printable(char *text);
+
 /* UUIDs compare as 16 bytes, big-endian. */
 struct fz_uuid {
 	uint8_t b[16];

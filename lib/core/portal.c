@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "core/portal_priv.h"
 #include "fzconn/error.h"
 
@@ -102,6 +103,7 @@ const struct portal_stats *portal_stats(const struct portal *p)
 static void leave(struct portal *p, const char *reason)
 {
 	snprintf(p->reason, sizeof(p->reason), "%s", reason ? reason : "connection closed");
+	fz_text_printable(p->reason);
 	p->was_up = p->up || (p->was_up && p->tell_down); /* a loss that nobody has heard of yet counts */
 	p->stats.losses += p->up;
 	p->up = false;
@@ -122,6 +124,7 @@ static void die(struct portal *p, int err, const char *what, const char *why)
 	p->state = PORTAL_DEAD;
 	p->fatal_err = err;
 	snprintf(p->fatal_text, sizeof(p->fatal_text), "%s%s%s", what, why ? ": " : "", why ? why : "");
+	fz_text_printable(p->fatal_text);
 	p->tell_fatal = true;
 	if (p->was_up)
 		p->tell_down = true;

@@ -3,6 +3,7 @@
 
 #include "base/addr.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/opts.h"
@@ -141,6 +142,35 @@ START_TEST(uuid)
 	ck_assert_int_eq(fz_uuid_parse("c0ffee0011234-4abc-8def-0123456789ab", &id), FZ_ERR_WIRE);
 	ck_assert_int_eq(fz_uuid_parse("c0ffee00-1234-4abc-8def-0123456789a", &id), FZ_ERR_WIRE);
 	ck_assert_int_eq(fz_uuid_parse("c0ffee00-1234-4abc-8def-0123456789ag", &id), FZ_ERR_WIRE);
+}
+END_TEST
+
+static void keep_line(void *ctx, enum fz_log_level level, const char *area, const char *line)
+{
+	(void)level, (void)area;
+	strcpy(ctx, line);
+}
+
+/* What others sent ends up in lines: it must not begin lines of its own, nor talk to the terminal. */
+START_TEST(log_injection)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "plain text, gr\xc3\xbc\xc3\x9f\x65", "plain text, gr\xc3\xbc\xc3\x9f\x65" },
+		{ "a\nERROR b\r\tc", "a?ERROR b??c" },
+		{ "\x1b]0;title\x07", "?]0;title?" },
+		{ "del \x7f", "del ?" },
+		{ "C1 \xc2\x9b\x33\x31m, no C1 \xc2\xa0", "C1 ??31m, no C1 \xc2\xa0" },
+		{ "cut \xc2", "cut \xc2" },
+	};
+	char line[1024];
+	struct fz_env env = { .log = { .write = keep_line, .ctx = line, .max_level = FZ_LOG_WARN } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fz_warn(&env, "test", "%s", cases[i].in);
+		ck_assert_str_eq(line, cases[i].out);
+	}
 }
 END_TEST
 
@@ -320,7 +350,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("base");
 
-	unit_case(s, "text", ip_text, addr_and_prefix_text, base64, uuid);
+	unit_case(s, "text", ip_text, addr_and_prefix_text, base64, uuid, log_injection);
 	unit_case(s, "values", prefix_contains, options_of_other_ages, cursors, secrets,
 		  error_texts_have_no_holes, growing_has_a_limit, random_below_is_in_range);
 	unit_case(s, "containers", heap_agrees_with_a_linear_search, map_agrees_with_an_array);

@@ -222,6 +222,27 @@ START_TEST(control_event_table)
 }
 END_TEST
 
+/* The reasons that a portal gives are shown to people. */
+START_TEST(reasons_have_no_control_characters)
+{
+	struct host h;
+
+	host_begin(&h);
+	host_upgrade(&h);
+	host_say(&h, "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"error\","
+		     "\"response\":{\"reason\":\"no\\u001b[2J\\nfz-client: all is well\"}},\"ref\":0}");
+	ck_assert_int_ne(h.fatal, 0);
+	ck_assert_ptr_nonnull(strstr(h.fatal_text, "no?[2J?fz-client"));
+	host_end(&h);
+
+	host_begin(&h);
+	portal_handle_disconnected(h.p, "host\n\x1b[1mname", h.now);
+	host_drain(&h);
+	ck_assert_str_eq(h.down_reason, "host??[1mname");
+	host_end(&h);
+}
+END_TEST
+
 /* Acceptance 8.31, 8.36. */
 START_TEST(silence)
 {
@@ -333,6 +354,7 @@ Suite *unit_suite(void)
 	unit_case(s, "life", join_and_first_messages, bytes_one_by_one, acc_8_11_not_connected,
 		  faulty_options, tiny_output_buffers);
 	unit_case(s, "outcomes", acc_8_12_hanging_handshake, partial_refusal_counts_at_the_deadline,
-		  answer_table, control_event_table, silence, acc_8_32_close_frame);
+		  answer_table, control_event_table, reasons_have_no_control_characters, silence,
+		  acc_8_32_close_frame);
 	return s;
 }
