@@ -28,7 +28,10 @@ libwebsockets-dev /usr/include/libwebsockets.h
 check /usr/include/check.h
 iproute2 /sbin/ip
 util-linux /usr/bin/setpriv
+'
+doc_packages='
 scdoc /usr/bin/scdoc
+doxygen /usr/bin/doxygen
 '
 sanitizer_packages='
 clang /usr/bin/clang

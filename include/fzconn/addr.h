@@ -11,7 +11,11 @@ extern "C" {
 #endif
 
 /** Address family; the value is the IP version. */
-enum fz_family { FZ_FAMILY_NONE = 0, FZ_FAMILY_INET = 4, FZ_FAMILY_INET6 = 6 };
+enum fz_family {
+	FZ_FAMILY_NONE = 0, /**< no address */
+	FZ_FAMILY_INET = 4, /**< IPv4 */
+	FZ_FAMILY_INET6 = 6 /**< IPv6 */
+};
 
 /** An IPv4 or IPv6 address. Unused bytes are zero, so two equal addresses are equal byte by byte. */
 struct fz_ip {
@@ -21,14 +25,14 @@ struct fz_ip {
 
 /** A transport address: IP address and port. */
 struct fz_addr {
-	struct fz_ip ip;
+	struct fz_ip ip; /**< the host */
 	uint8_t reserved; /**< zero */
 	uint16_t port; /**< host byte order */
 };
 
 /** A network: address with host bits zero, and prefix length. */
 struct fz_prefix {
-	struct fz_ip ip;
+	struct fz_ip ip; /**< its lowest address */
 	uint8_t len; /**< bits, at most 32 or 128 */
 };
 

@@ -13,16 +13,16 @@ extern "C" {
 
 /** Allocator. Same contracts as malloc, realloc and free of the C library. */
 struct fz_mem {
-	void *(*alloc)(void *ctx, size_t len);
-	void *(*realloc)(void *ctx, void *p, size_t len);
-	void (*free)(void *ctx, void *p);
-	void *ctx;
+	void *(*alloc)(void *ctx, size_t len); /**< as malloc() */
+	void *(*realloc)(void *ctx, void *p, size_t len); /**< as realloc() */
+	void (*free)(void *ctx, void *p); /**< as free() */
+	void *ctx; /**< handed to the three functions */
 };
 
 /** Source of random bytes fit for keys. A test may give a seeded one: equal seeds give equal bytes. */
 struct fz_rng {
-	void (*fill)(void *ctx, void *buf, size_t len);
-	void *ctx;
+	void (*fill)(void *ctx, void *buf, size_t len); /**< must not fail */
+	void *ctx; /**< handed to fill */
 };
 
 /** How important a log line is. */
@@ -38,16 +38,16 @@ enum fz_log_level {
 struct fz_log {
 	/** One line without line end; @p area is a short static word such as "ice" or "portal". */
 	void (*write)(void *ctx, enum fz_log_level level, const char *area, const char *line);
-	void *ctx;
+	void *ctx; /**< handed to write */
 	int max_level; /**< lines above this level are not even formatted (enum fz_log_level) */
 };
 
 /** Environment of an object. Borrowed until the object is freed; may be shared by many objects of one thread.
  */
 struct fz_env {
-	struct fz_mem mem;
-	struct fz_rng rng;
-	struct fz_log log;
+	struct fz_mem mem; /**< where memory comes from */
+	struct fz_rng rng; /**< where randomness comes from */
+	struct fz_log log; /**< where log lines go */
 };
 
 /** Environment of the C library and OpenSSL's random generator, without log output.

@@ -38,7 +38,8 @@ enum fz_event_type {
 /** One event. Pointers in it are to static texts or live as long as the object, but those of u.netcfg, which
  * are valid until the next call on it. */
 struct fz_event {
-	enum fz_event_type type;
+	enum fz_event_type type; /**< what happened */
+	/** Facts, by type. */
 	union {
 		struct {
 			const char *host; /**< without brackets */

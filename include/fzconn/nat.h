@@ -55,7 +55,7 @@ enum fz_stun_probe_event_type {
 
 /** The end of a probe; there is exactly one. */
 struct fz_stun_probe_event {
-	enum fz_stun_probe_event_type type;
+	enum fz_stun_probe_event_type type; /**< what came of it */
 	uint32_t code;         /**< STUN error code, 300 to 699 */
 	struct fz_addr mapped; /**< our address as the server sees it */
 	uint64_t rtt_us;       /**< from the first datagram to the answer */
@@ -136,7 +136,7 @@ enum fz_turn_reason {
 
 /** An event; fields without meaning for its type are zero. */
 struct fz_turn_event {
-	enum fz_turn_event_type type;
+	enum fz_turn_event_type type; /**< what happened */
 	enum fz_turn_reason reason; /**< ::FZ_TURN_FAILED */
 	uint32_t code;              /**< ::FZ_TURN_REFUSED: STUN error code */
 	struct fz_addr local;       /**< ::FZ_TURN_MAPPED and ::FZ_TURN_RELAYED: our socket's address */
@@ -149,7 +149,7 @@ struct fz_turn_data {
 	struct fz_addr peer;    /**< who sent it */
 	struct fz_addr relayed; /**< our address on the relay to which it was sent */
 	const uint8_t *data;    /**< inside the datagram that was given in */
-	size_t len;
+	size_t len;             /**< bytes */
 };
 
 /** Counters since creation. */
@@ -271,7 +271,7 @@ enum fz_path_kind {
 
 /** An address under which one end may be reached. */
 struct fz_path_cand {
-	enum fz_path_kind kind;
+	enum fz_path_kind kind; /**< how it came to be */
 	struct fz_addr addr; /**< what the other end sends to */
 	struct fz_addr base; /**< ours: the socket behind it (relay: the socket that talks to the relay); the peer's: as
 			      * told, mostly of no use */
@@ -306,8 +306,8 @@ enum fz_path_reason {
 
 /** An event; fields without meaning for its type are zero. */
 struct fz_path_event {
-	enum fz_path_event_type type;
-	enum fz_path_reason reason;
+	enum fz_path_event_type type; /**< what happened */
+	enum fz_path_reason reason;   /**< why */
 	struct fz_path_route route; /**< ::FZ_PATH_SELECTED */
 };
 

@@ -48,9 +48,9 @@ struct fz_udp_batch {
 	struct fz_addr local; /**< sending: source to use, family none = the system's choice;
 			       *   receiving: where it arrived */
 	struct fz_addr remote; /**< the other end */
-	uint8_t *data;
-	size_t len;
-	uint16_t seg_len;
+	uint8_t *data; /**< the payloads */
+	size_t len; /**< bytes in all */
+	uint16_t seg_len; /**< bytes of each datagram but the last */
 	uint8_t ecn; /**< the two ECN bits of the outer header */
 };
 

@@ -50,7 +50,7 @@ struct fz_netcfg {
 	const struct fz_prefix
 		*routes; /**< networks to route into the tunnel; 0.0.0.0/0 and ::/0 go to a table of
 			  *   their own that loses against directly connected networks */
-	size_t routes_len;
+	size_t routes_len; /**< their number */
 };
 
 /** What the platform did and dropped, since it was created. Counters only grow. */
@@ -71,14 +71,14 @@ struct fz_platform_stats {
 struct fz_stream_opts {
 	size_t size; /**< sizeof(struct fz_stream_opts) */
 	const char *host; /**< name or literal, IPv6 without brackets */
-	uint16_t port;
+	uint16_t port; /**< TCP port */
 	bool tls; /**< verify the certificate against the system's roots and @ref host */
 	uint32_t connect_ms; /**< deadline for TCP, 0 = 5000 */
 	uint32_t handshake_ms; /**< deadline for everything up to the open state, 0 = 15000 */
 	uint32_t reserved; /**< zero */
 	const struct fz_ip *addrs; /**< addresses of @ref host that were found by other means; the system's
 				    *   resolver is not asked then. Borrowed for the call. */
-	size_t addrs_len;
+	size_t addrs_len; /**< their number */
 };
 
 /** Life of a stream. */
@@ -136,6 +136,7 @@ struct fz_platform_ops {
 	int (*tun_write)(void *p, const struct fz_pkt *pkt);
 	/** Does the device take and give super-packets? May change from true to false at any time. */
 	bool (*tun_offload)(void *p);
+	/** Close the device; the interface of one that tun_open made vanishes. */
 	void (*tun_close)(void *p);
 
 	/** Open the sockets of both families on @p port, or on any port where that one is taken. One family
@@ -152,10 +153,12 @@ struct fz_platform_ops {
 	int (*udp_recv)(void *p, struct fz_udp_batch *ret, size_t max);
 	/** Port of the open socket of a family (enum fz_family), 0 = there is none. */
 	uint16_t (*udp_port)(void *p, uint8_t family);
+	/** Close the sockets of both families. */
 	void (*udp_close)(void *p);
 
 	/** Start to connect; the stream's packets bypass the tunnel. */
 	int (*stream_open)(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
+	/** How far the stream is. */
 	enum fz_stream_state (*stream_state)(void *p, const struct fz_stream *s);
 	/** One line about what failed, without secrets; valid until stream_close. */
 	const char *(*stream_error)(void *p, const struct fz_stream *s);
@@ -165,6 +168,7 @@ struct fz_platform_ops {
 	 * closed. Any other error ends the stream.
 	 */
 	int (*stream_recv)(void *p, struct fz_stream *s, void *buf, size_t cap);
+	/** Close and free it. */
 	void (*stream_close)(void *p, struct fz_stream *s);
 
 	/** Make the tunnel interface, its addresses, routes and policy rules as described; idempotent.
@@ -184,8 +188,8 @@ struct fz_platform_ops {
 
 /** A platform: table and its state. Passed by value. */
 struct fz_platform {
-	const struct fz_platform_ops *ops;
-	void *ctx;
+	const struct fz_platform_ops *ops; /**< the functions */
+	void *ctx; /**< their first argument */
 };
 
 /** Options of the Linux platform. */
@@ -250,10 +254,12 @@ FZ_API const struct fz_netcfg *fz_memnet_netcfg(const struct fz_platform *host);
  * the addresses (a NAT). NULL = delivered at once if some host owns the address. */
 typedef uint64_t (*fz_memnet_hook)(void *ctx, struct fz_addr *from, struct fz_addr *to, const uint8_t *data,
 				   size_t len);
+/** Hand every datagram to @p hook from now on. */
 FZ_API void fz_memnet_set_hook(struct fz_memnet *net, fz_memnet_hook hook, void *ctx);
 /** The far end of streams: called for each stream that a host opens. Return false to refuse. The program then
  * moves bytes with fz_memnet_stream_put() and fz_memnet_stream_take(). */
 typedef bool (*fz_memnet_accept)(void *ctx, struct fz_stream *s, const struct fz_stream_opts *opts);
+/** Hand every new stream to @p accept from now on; NULL = all are refused. */
 FZ_API void fz_memnet_set_accept(struct fz_memnet *net, fz_memnet_accept accept, void *ctx);
 /** Bytes from the far end to the host; FZ_ERR_FULL above 1 MiB unread, FZ_ERR_STATE once the host has closed.
  */

@@ -126,7 +126,8 @@ enum fz_portal_message {
 
 /** One event. Pointers are valid until the next fz_portal_poll_event() or fz_portal_free(). */
 struct fz_portal_event {
-	enum fz_portal_event_type type;
+	enum fz_portal_event_type type; /**< what happened */
+	/** Facts, by type. */
 	union {
 		struct {
 			const char *host; /**< without brackets */

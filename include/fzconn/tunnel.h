@@ -38,7 +38,7 @@ struct fz_wg;
 
 /** A private, public or pre-shared key. Wipe private ones with fz_wg_key_wipe() when they are of no more use. */
 struct fz_wg_key {
-	uint8_t b[32];
+	uint8_t b[32]; /**< as it stands on the wire */
 };
 
 /** Make a private key.
@@ -92,8 +92,10 @@ struct fz_wg_stats {
 	size_t size;                     /**< sizeof(struct fz_wg_stats), as seen by the caller */
 	uint64_t sessions;               /**< handshakes that ended well */
 	uint64_t last_session_us;        /**< when the newest one did; 0 = never */
-	uint64_t tx_packets, tx_bytes;   /**< packets encapsulated */
-	uint64_t rx_packets, rx_bytes;   /**< packets decapsulated, padding included */
+	uint64_t tx_packets;             /**< packets encapsulated */
+	uint64_t tx_bytes;               /**< their bytes */
+	uint64_t rx_packets;             /**< packets decapsulated */
+	uint64_t rx_bytes;               /**< their bytes, padding included */
 	uint64_t initiations_sent;       /**< handshakes begun or repeated by us */
 	uint64_t cookies_sent;           /**< answers to a flood of handshake messages */
 	uint64_t dropped_malformed;      /**< no WireGuard message, or not for this tunnel, or no IP packet inside */

@@ -15,7 +15,7 @@
 #define FZ_MUST_CHECK __attribute__((warn_unused_result))
 /** printf-like argument check. */
 #define FZ_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#else
+#else /* other compilers have no such marks */
 #define FZ_API
 #define FZ_MUST_CHECK
 #define FZ_PRINTF(fmt, args)
