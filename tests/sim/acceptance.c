@@ -79,6 +79,7 @@ static struct world network(enum kind client, enum kind gateway, bool has6)
 	return w;
 }
 
+static const struct peer_ops *ops;
 static unsigned n_run, n_failed;
 
 static void expect(const char *id, const char *what, const struct world *w, enum world_path want,
@@ -86,7 +87,7 @@ static void expect(const char *id, const char *what, const struct world *w, enum
 {
 	struct world_result r;
 
-	world_run(w, false, &r);
+	world_run(w, ops, false, &r);
 	n_run++;
 	if (r.ok && r.want != want) {
 		r.ok = false;
@@ -178,12 +179,13 @@ static void obstacles(void)
 	}
 }
 
-bool acceptance_run(void)
+bool acceptance_run(const struct peer_ops *with)
 {
+	ops = with;
 	direct_4_4();
 	relayed_4_5();
 	expiry_4_6();
 	obstacles();
-	printf("acceptance: %u networks, %u failed\n", n_run, n_failed);
+	printf("acceptance (%s): %u networks, %u failed\n", ops->name, n_run, n_failed);
 	return n_failed == 0;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bare.h"
+/* A host that runs nothing but TURN clients and path agents: what a node does around them, without WireGuard.
+ * A two-message handshake stands for WireGuard's. Every rule of the owner's side of proto/path.h is kept
+ * here, so this is also the shortest example of it. */
+#include "peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +14,9 @@
 #include "proto/turn_alloc.h"
 #include "relay.h"
 
-#define PING_US FZ_MS(200)
-#define RETRY_US FZ_SEC(1) /* ask the portal again */
 #define HANDSHAKE_US FZ_SEC(2) /* repeat an unanswered handshake */
 #define PROACTIVE_US FZ_SEC(20) /* gap between handshakes for a better path */
 #define IDLE_US FZ_SEC(20)
-#define NEW_RELAY_US FZ_SEC(5) /* the portal names a lost relay again */
 #define LOCALS_MAX 24
 #define WINDOW 2048
 
@@ -31,14 +31,14 @@ struct local {
 struct conn {
 	uint32_t id;
 	bool is_used, is_controlling, is_established, is_idle;
-	struct bare *peer;
+	struct peer *peer;
 	struct path *path; /* NULL: none, or failed */
 	int relay;
 	uint64_t ask_us; /* client: when to ask the portal */
 	uint64_t ping_us, handshake_us, active_us;
 	bool has_handshake; /* one is unanswered */
 	uint64_t seq, seen[WINDOW];
-	struct bare_conn_stats st;
+	struct peer_stats st;
 };
 
 struct slot {
@@ -47,16 +47,16 @@ struct slot {
 	uint64_t again_us;
 };
 
-struct bare {
+struct peer {
 	struct sim_net *net;
 	int host;
-	struct bare_opts opts;
+	struct peer_opts opts;
 	struct fz_env env;
-	struct slot relays[BARE_RELAYS_MAX];
+	struct slot relays[PEER_RELAYS_MAX];
 	int n_relays;
 	struct local locals[LOCALS_MAX];
 	int n_locals;
-	struct conn conns[BARE_CONNS_MAX];
+	struct conn conns[PEER_CONNS_MAX];
 	bool is_chatty;
 	uint64_t now_us; /* our clock */
 };
@@ -69,9 +69,9 @@ static void fill(void *ctx, void *buf, size_t len)
 		*p++ = (uint8_t)sim_random(ctx, 256);
 }
 
-static struct conn *conn_of(struct bare *b, uint32_t id)
+static struct conn *conn_of(struct peer *b, uint32_t id)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		if (b->conns[i].is_used && b->conns[i].id == id)
 			return &b->conns[i];
 	return NULL;
@@ -83,7 +83,7 @@ enum { SIG_ASK, SIG_GRANTED, SIG_CANDIDATE, SIG_INVALIDATED };
 
 static sim_call receive_signal;
 
-static void signal_peer(struct bare *b, struct bare *peer, uint32_t id, uint8_t what, const char *text)
+static void signal_peer(struct peer *b, struct peer *peer, uint32_t id, uint8_t what, const char *text)
 {
 	uint8_t buf[CAND_TEXT_MAX + 16];
 	size_t len = strlen(text) + 1;
@@ -95,7 +95,7 @@ static void signal_peer(struct bare *b, struct bare *peer, uint32_t id, uint8_t 
 		 buf, len + 5);
 }
 
-static void announce(struct bare *b, struct conn *c, const struct cand *cand, bool invalidation)
+static void announce(struct peer *b, struct conn *c, const struct cand *cand, bool invalidation)
 {
 	char text[CAND_TEXT_MAX];
 
@@ -109,7 +109,7 @@ static bool belongs(const struct conn *c, const struct local *l)
 	return l->c.kind != CAND_RELAY || l->relay == c->relay;
 }
 
-static void feed_locals(struct bare *b, struct conn *c, bool again)
+static void feed_locals(struct peer *b, struct conn *c, bool again)
 {
 	for (int i = 0; i < b->n_locals; i++) {
 		if (!belongs(c, &b->locals[i]))
@@ -122,7 +122,7 @@ static void feed_locals(struct bare *b, struct conn *c, bool again)
 
 /* ---- relays ---- */
 
-static void open_relay(struct bare *b, int i)
+static void open_relay(struct peer *b, int i)
 {
 	struct slot *s = &b->relays[i];
 	const struct turn_alloc_opts o = {
@@ -138,9 +138,9 @@ static void open_relay(struct bare *b, int i)
 }
 
 /* One that answers, if possible one that has given us an address. */
-static int pick_relay(struct bare *b)
+static int pick_relay(struct peer *b)
 {
-	int n = 0, usable[BARE_RELAYS_MAX];
+	int n = 0, usable[PEER_RELAYS_MAX];
 
 	for (int i = 0; i < b->n_relays; i++)
 		if (b->relays[i].alloc != NULL && turn_alloc_state(b->relays[i].alloc) == TURN_READY)
@@ -151,7 +151,7 @@ static int pick_relay(struct bare *b)
 	return n > 0 ? usable[sim_random(b->net, (uint64_t)n)] : -1;
 }
 
-static void add_local(struct bare *b, enum cand_kind kind, const struct fz_addr *addr,
+static void add_local(struct peer *b, enum cand_kind kind, const struct fz_addr *addr,
 		      const struct fz_addr *base, int relay)
 {
 	const struct local l = { .c = { .kind = kind, .addr = *addr, .base = *base }, .relay = relay };
@@ -163,21 +163,21 @@ static void add_local(struct bare *b, enum cand_kind kind, const struct fz_addr 
 	if (b->n_locals == LOCALS_MAX)
 		memmove(b->locals, b->locals + 1, sizeof(b->locals[0]) * (size_t)--b->n_locals);
 	b->locals[b->n_locals++] = l;
-	for (int i = 0; i < BARE_CONNS_MAX; i++) {
+	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct conn *c = &b->conns[i];
 		if (c->path != NULL && belongs(c, &l) && path_add_local(c->path, &l.c, b->now_us))
 			announce(b, c, &l.c, false);
 	}
 }
 
-static void drop_relayed(struct bare *b, int relay, const struct fz_addr *addr)
+static void drop_relayed(struct peer *b, int relay, const struct fz_addr *addr)
 {
 	for (int i = b->n_locals; i-- > 0;) {
 		const struct local l = b->locals[i];
 		if (l.c.kind != CAND_RELAY || l.relay != relay || !fz_addr_equal(&l.c.addr, addr))
 			continue;
 		b->locals[i] = b->locals[--b->n_locals];
-		for (int k = 0; k < BARE_CONNS_MAX; k++) {
+		for (int k = 0; k < PEER_CONNS_MAX; k++) {
 			struct conn *c = &b->conns[k];
 			if (c->path != NULL && path_remove_local(c->path, &l.c, b->now_us))
 				announce(b, c, &l.c, true);
@@ -185,17 +185,17 @@ static void drop_relayed(struct bare *b, int relay, const struct fz_addr *addr)
 	}
 }
 
-static void leave_relay(struct bare *b, int relay)
+static void leave_relay(struct peer *b, int relay)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		if (b->conns[i].is_used && b->conns[i].relay == relay)
 			b->conns[i].relay = -1;
 }
 
 /* Connections that lost their relay, or had none, take what there is. */
-static void find_relays(struct bare *b)
+static void find_relays(struct peer *b)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++) {
+	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct conn *c = &b->conns[i];
 		if (c->path == NULL || c->relay >= 0)
 			continue;
@@ -205,7 +205,7 @@ static void find_relays(struct bare *b)
 	}
 }
 
-static void relay_events(struct bare *b, int i)
+static void relay_events(struct peer *b, int i)
 {
 	struct slot *s = &b->relays[i];
 	struct turn_event ev;
@@ -227,20 +227,20 @@ static void relay_events(struct bare *b, int i)
 		case TURN_FAILED:
 			turn_alloc_free(s->alloc);
 			s->alloc = NULL;
-			s->again_us = b->now_us + NEW_RELAY_US;
+			s->again_us = b->now_us + PEER_NEW_RELAY_US;
 			leave_relay(b, i);
 			break;
 		}
 	}
 }
 
-static struct fz_addr socket_addr(const struct bare *b, enum fz_family family)
+static struct fz_addr socket_addr(const struct peer *b, enum fz_family family)
 {
 	return (struct fz_addr){ .ip = family == FZ_FAMILY_INET ? b->opts.ip4 : b->opts.ip6,
 				 .port = b->opts.port };
 }
 
-static void flush_relay(struct bare *b, int i)
+static void flush_relay(struct peer *b, int i)
 {
 	uint8_t buf[TURN_TRANSMIT_MAX];
 	struct fz_addr to;
@@ -255,7 +255,7 @@ static void flush_relay(struct bare *b, int i)
 
 /* ---- sending ---- */
 
-static void send_on(struct bare *b, const struct path_route *route, const uint8_t *data, size_t len)
+static void send_on(struct peer *b, const struct path_route *route, const uint8_t *data, size_t len)
 {
 	uint8_t buf[SIM_DATAGRAM_MAX];
 
@@ -280,7 +280,7 @@ static void send_on(struct bare *b, const struct path_route *route, const uint8_
 	}
 }
 
-static void send_msg(struct bare *b, const struct conn *c, const struct path_route *route, uint8_t type,
+static void send_msg(struct peer *b, const struct conn *c, const struct path_route *route, uint8_t type,
 		     uint64_t seq)
 {
 	uint8_t buf[MSG_LEN] = { type };
@@ -291,7 +291,7 @@ static void send_msg(struct bare *b, const struct conn *c, const struct path_rou
 	send_on(b, route, buf, sizeof(buf));
 }
 
-static void start_handshake(struct bare *b, struct conn *c)
+static void start_handshake(struct peer *b, struct conn *c)
 {
 	const struct path_route *route = path_selected(c->path);
 
@@ -302,7 +302,7 @@ static void start_handshake(struct bare *b, struct conn *c)
 	send_msg(b, c, route, MSG_INIT, 0);
 }
 
-static void path_output(struct bare *b, struct conn *c)
+static void path_output(struct peer *b, struct conn *c)
 {
 	uint8_t buf[PATH_TRANSMIT_MAX];
 	enum path_transmit_kind kind;
@@ -315,13 +315,13 @@ static void path_output(struct bare *b, struct conn *c)
 			send_on(b, &route, buf, (size_t)n);
 }
 
-static void ask_relay(struct bare *b, const struct conn *c)
+static void ask_relay(struct peer *b, const struct conn *c)
 {
 	if (c->relay >= 0 && b->relays[c->relay].alloc != NULL)
 		turn_alloc_refresh(b->relays[c->relay].alloc, b->now_us);
 }
 
-static void path_events(struct bare *b, struct conn *c)
+static void path_events(struct peer *b, struct conn *c)
 {
 	struct path_event ev;
 
@@ -358,12 +358,12 @@ static void path_events(struct bare *b, struct conn *c)
 }
 
 /* Everything that follows from an input: events first, then what is to be sent. */
-static void pump(struct bare *b)
+static void pump(struct peer *b)
 {
 	for (int i = 0; i < b->n_relays; i++)
 		relay_events(b, i);
 	find_relays(b);
-	for (int i = 0; i < BARE_CONNS_MAX; i++) {
+	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		path_events(b, &b->conns[i]);
 		path_output(b, &b->conns[i]);
 	}
@@ -373,7 +373,7 @@ static void pump(struct bare *b)
 
 /* ---- connections ---- */
 
-static bool create(struct bare *b, struct conn *c)
+static bool create(struct peer *b, struct conn *c)
 {
 	char client[8], gateway[8];
 	struct path_opts o = { .kind = PATH_ICE, .controlling = c->is_controlling, .tag = c->id };
@@ -398,7 +398,7 @@ static bool create(struct bare *b, struct conn *c)
 	return true;
 }
 
-static void handle_ask(struct bare *b, struct conn *c)
+static void handle_ask(struct peer *b, struct conn *c)
 {
 	if (c->path == NULL && !create(b, c))
 		return; /* the client asks again */
@@ -407,16 +407,16 @@ static void handle_ask(struct bare *b, struct conn *c)
 	feed_locals(b, c, true);
 }
 
-static void handle_granted(struct bare *b, struct conn *c)
+static void handle_granted(struct peer *b, struct conn *c)
 {
 	c->ask_us = FZ_NEVER_US;
 	if (c->path != NULL || create(b, c))
 		feed_locals(b, c, true);
 	else
-		c->ask_us = b->now_us + RETRY_US;
+		c->ask_us = b->now_us + PEER_RETRY_US;
 }
 
-static void set_idle(struct bare *b, struct conn *c, bool is_idle)
+static void set_idle(struct peer *b, struct conn *c, bool is_idle)
 {
 	c->is_idle = is_idle;
 	if (!is_idle)
@@ -424,7 +424,7 @@ static void set_idle(struct bare *b, struct conn *c, bool is_idle)
 	path_set_idle(c->path, is_idle, b->now_us);
 }
 
-static void handle_candidate(struct bare *b, struct conn *c, const char *text)
+static void handle_candidate(struct peer *b, struct conn *c, const char *text)
 {
 	struct cand cand;
 
@@ -437,7 +437,7 @@ static void handle_candidate(struct bare *b, struct conn *c, const char *text)
 
 static void receive_signal(void *ctx, const void *data, size_t len, uint64_t now_us)
 {
-	struct bare *b = ctx;
+	struct peer *b = ctx;
 	const uint8_t *p = data;
 	struct conn *c = conn_of(b, fz_get_be32(p));
 
@@ -459,9 +459,9 @@ static void receive_signal(void *ctx, const void *data, size_t len, uint64_t now
 
 /* ---- receiving ---- */
 
-static struct conn *conn_of_stun(struct bare *b, const struct path_stun_key *key)
+static struct conn *conn_of_stun(struct peer *b, const struct path_stun_key *key)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++) {
+	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct conn *c = &b->conns[i];
 		char name[16];
 		if (c->path == NULL)
@@ -484,7 +484,7 @@ static bool is_duplicate(struct conn *c, uint64_t seq)
 	return known;
 }
 
-static void handle_ping(struct bare *b, struct conn *c, uint64_t seq)
+static void handle_ping(struct peer *b, struct conn *c, uint64_t seq)
 {
 	const struct path_route *route = path_selected(c->path);
 
@@ -501,7 +501,7 @@ static void handle_ping(struct bare *b, struct conn *c, uint64_t seq)
 		send_msg(b, c, route, MSG_PONG, seq);
 }
 
-static void handle_msg(struct bare *b, const struct path_route *arrival, const uint8_t *data, size_t len)
+static void handle_msg(struct peer *b, const struct path_route *arrival, const uint8_t *data, size_t len)
 {
 	struct conn *c = len == MSG_LEN ? conn_of(b, fz_get_be32(data + 4)) : NULL;
 	struct path_route route;
@@ -539,7 +539,7 @@ static void handle_msg(struct bare *b, const struct path_route *arrival, const u
 	}
 }
 
-static void handle_inner(struct bare *b, const struct path_route *arrival, const uint8_t *data, size_t len)
+static void handle_inner(struct peer *b, const struct path_route *arrival, const uint8_t *data, size_t len)
 {
 	struct path_stun_key key;
 	struct conn *c;
@@ -554,7 +554,7 @@ static void handle_inner(struct bare *b, const struct path_route *arrival, const
 }
 
 /* What a relay sends that we gave up is nobody's. */
-static bool is_lost_relay(const struct bare *b, const struct fz_addr *from)
+static bool is_lost_relay(const struct peer *b, const struct fz_addr *from)
 {
 	for (int i = 0; i < b->n_relays; i++)
 		if (fz_addr_equal(&b->relays[i].addr4, from) || fz_addr_equal(&b->relays[i].addr6, from))
@@ -565,7 +565,7 @@ static bool is_lost_relay(const struct bare *b, const struct fz_addr *from)
 static void receive(void *ctx, const struct fz_addr *to, const struct fz_addr *from, const uint8_t *data,
 		    size_t len, uint64_t now_us)
 {
-	struct bare *b = ctx;
+	struct peer *b = ctx;
 	struct path_route arrival = { .local = *to, .remote = *from };
 
 	b->now_us = now_us;
@@ -592,7 +592,7 @@ static void receive(void *ctx, const struct fz_addr *to, const struct fz_addr *f
 
 /* ---- time ---- */
 
-static bool may_ping(const struct bare *b, const struct conn *c)
+static bool may_ping(const struct peer *b, const struct conn *c)
 {
 	return b->is_chatty && c->is_controlling && c->path != NULL && c->is_established;
 }
@@ -602,7 +602,7 @@ static uint64_t idle_time(const struct conn *c)
 	return c->path == NULL || c->is_idle || !path_settled(c->path) ? FZ_NEVER_US : c->active_us + IDLE_US;
 }
 
-static uint64_t conn_next(const struct bare *b, const struct conn *c)
+static uint64_t conn_next(const struct peer *b, const struct conn *c)
 {
 	uint64_t t = c->is_controlling ? c->ask_us : FZ_NEVER_US;
 
@@ -619,22 +619,22 @@ static uint64_t conn_next(const struct bare *b, const struct conn *c)
 
 static uint64_t next_timeout(const void *ctx)
 {
-	const struct bare *b = ctx;
+	const struct peer *b = ctx;
 	uint64_t t = FZ_NEVER_US;
 
 	for (int i = 0; i < b->n_relays; i++)
 		t = fz_min_us(t, b->relays[i].alloc ? turn_alloc_next_timeout(b->relays[i].alloc)
 						    : b->relays[i].again_us);
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		t = fz_min_us(t, conn_next(b, &b->conns[i]));
 	return t;
 }
 
-static void ping(struct bare *b, struct conn *c)
+static void ping(struct peer *b, struct conn *c)
 {
 	const struct path_route *route = path_selected(c->path);
 
-	c->ping_us = b->now_us + PING_US;
+	c->ping_us = b->now_us + PEER_PING_US;
 	if (c->is_idle)
 		set_idle(b, c, false);
 	c->active_us = b->now_us;
@@ -643,10 +643,10 @@ static void ping(struct bare *b, struct conn *c)
 		send_msg(b, c, route, MSG_PING, ++c->seq);
 }
 
-static void conn_timeout(struct bare *b, struct conn *c)
+static void conn_timeout(struct peer *b, struct conn *c)
 {
 	if (c->is_controlling && b->now_us >= c->ask_us) {
-		c->ask_us = b->now_us + RETRY_US;
+		c->ask_us = b->now_us + PEER_RETRY_US;
 		if (c->st.requested_us == 0)
 			c->st.requested_us = sim_now(b->net);
 		signal_peer(b, c->peer, c->id, SIG_ASK, "");
@@ -665,7 +665,7 @@ static void conn_timeout(struct bare *b, struct conn *c)
 
 static void timeout(void *ctx, uint64_t now_us)
 {
-	struct bare *b = ctx;
+	struct peer *b = ctx;
 
 	b->now_us = now_us;
 	for (int i = 0; i < b->n_relays; i++) {
@@ -674,7 +674,7 @@ static void timeout(void *ctx, uint64_t now_us)
 		else if (now_us >= b->relays[i].again_us)
 			open_relay(b, i);
 	}
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		if (b->conns[i].is_used)
 			conn_timeout(b, &b->conns[i]);
 	pump(b);
@@ -682,18 +682,18 @@ static void timeout(void *ctx, uint64_t now_us)
 
 /* ---- life ---- */
 
-static const struct sim_host_ops bare_ops = { receive, timeout, next_timeout };
+static const struct sim_host_ops host_ops = { receive, timeout, next_timeout };
 
 static void print_log(void *ctx, enum fz_log_level level, const char *area, const char *line)
 {
-	const struct bare *b = ctx;
+	const struct peer *b = ctx;
 
 	printf("%10.4f host %d %s: %s\n", (double)sim_now(b->net) / 1e6, b->host, area, line);
 }
 
-struct bare *bare_new(struct sim_net *net, int site, const struct bare_opts *opts)
+static struct peer *peer_new(struct sim_net *net, int site, const struct peer_opts *opts)
 {
-	struct bare *b = calloc(1, sizeof(*b));
+	struct peer *b = calloc(1, sizeof(*b));
 
 	if (b == NULL)
 		abort();
@@ -704,7 +704,7 @@ struct bare *bare_new(struct sim_net *net, int site, const struct bare_opts *opt
 	if (opts->keep_log)
 		b->env.log = (struct fz_log){ print_log, b, FZ_LOG_TRACE };
 	b->is_chatty = true;
-	b->host = sim_add_host(net, site, &bare_ops, b);
+	b->host = sim_add_host(net, site, &host_ops, b);
 	b->now_us = sim_now(net);
 	if (opts->ip4.family)
 		sim_add_ip(net, b->host, &opts->ip4);
@@ -713,9 +713,9 @@ struct bare *bare_new(struct sim_net *net, int site, const struct bare_opts *opt
 	return b;
 }
 
-void bare_free(struct bare *b)
+static void peer_free(struct peer *b)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		path_free(b->conns[i].path);
 	for (int i = 0; i < b->n_relays; i++)
 		if (b->relays[i].alloc != NULL)
@@ -723,12 +723,12 @@ void bare_free(struct bare *b)
 	free(b);
 }
 
-int bare_host(const struct bare *b)
+static int peer_host(const struct peer *b)
 {
 	return b->host;
 }
 
-void bare_add_relay(struct bare *b, const struct fz_addr *addr4, const struct fz_addr *addr6)
+static void peer_add_relay(struct peer *b, const struct fz_addr *addr4, const struct fz_addr *addr6)
 {
 	struct slot *s = &b->relays[b->n_relays];
 
@@ -741,9 +741,9 @@ void bare_add_relay(struct bare *b, const struct fz_addr *addr4, const struct fz
 	flush_relay(b, b->n_relays++);
 }
 
-static void add_conn(struct bare *b, struct bare *peer, uint32_t id, bool is_controlling)
+static void add_conn(struct peer *b, struct peer *peer, uint32_t id, bool is_controlling)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++) {
+	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct conn *c = &b->conns[i];
 		if (c->is_used)
 			continue;
@@ -758,43 +758,43 @@ static void add_conn(struct bare *b, struct bare *peer, uint32_t id, bool is_con
 	abort();
 }
 
-void bare_connect(struct bare *client, struct bare *gateway, uint32_t id)
+static void peer_connect(struct peer *client, struct peer *gateway, uint32_t id)
 {
 	client->now_us = fz_min_us(client->now_us, sim_now(client->net));
 	add_conn(gateway, client, id, false);
 	add_conn(client, gateway, id, true);
 }
 
-void bare_set_chatty(struct bare *b, bool is_chatty)
+static void peer_set_chatty(struct peer *b, bool is_chatty)
 {
 	b->is_chatty = is_chatty;
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		b->conns[i].ping_us = 0;
 }
 
-static const struct conn *conn_of_const(const struct bare *b, uint32_t id)
+static const struct conn *conn_of_const(const struct peer *b, uint32_t id)
 {
-	for (int i = 0; i < BARE_CONNS_MAX; i++)
+	for (int i = 0; i < PEER_CONNS_MAX; i++)
 		if (b->conns[i].is_used && b->conns[i].id == id)
 			return &b->conns[i];
 	return NULL;
 }
 
-const struct path_route *bare_route(const struct bare *b, uint32_t id)
+static const struct path_route *peer_route(const struct peer *b, uint32_t id)
 {
 	const struct conn *c = conn_of_const(b, id);
 
 	return c != NULL && c->path != NULL ? path_selected(c->path) : NULL;
 }
 
-struct bare_conn_stats *bare_stats(struct bare *b, uint32_t id)
+static struct peer_stats *peer_stats(struct peer *b, uint32_t id)
 {
 	struct conn *c = conn_of(b, id);
 
 	return c ? &c->st : NULL;
 }
 
-bool bare_path_stats(const struct bare *b, uint32_t id, struct path_stats *ret)
+static bool peer_path_stats(const struct peer *b, uint32_t id, struct path_stats *ret)
 {
 	const struct conn *c = conn_of_const(b, id);
 
@@ -803,3 +803,14 @@ bool bare_path_stats(const struct bare *b, uint32_t id, struct path_stats *ret)
 	path_get_stats(c->path, ret);
 	return true;
 }
+
+const struct peer_ops bare_peer = { .name = "bare",
+				    .make = peer_new,
+				    .free = peer_free,
+				    .host = peer_host,
+				    .add_relay = peer_add_relay,
+				    .connect = peer_connect,
+				    .set_chatty = peer_set_chatty,
+				    .route = peer_route,
+				    .stats = peer_stats,
+				    .path_stats = peer_path_stats };

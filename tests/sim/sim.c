@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [--acceptance | [--devices] [--seed N | --seeds A-B]] [-v]: path agents, or whole clients and gateways,
- * in simulated networks. Prints what failed and how to run it again. */
+/* sim [--nodes | --devices] [--acceptance | --seed N | --seeds A-B] [-v]: path agents, or connectivity nodes,
+ * or whole clients and gateways, in simulated networks. Prints what failed and how to run it again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,13 @@ struct totals {
 	unsigned n_direct;
 };
 
-static void run_one(uint64_t seed, bool devices, bool verbose, struct totals *t)
+static const char *mode_option(const struct peer_ops *ops)
+{
+	return ops == NULL ? " --devices" : ops == &node_peer ? " --nodes" : "";
+}
+
+/* ops NULL: whole devices. */
+static void run_one(const struct peer_ops *ops, uint64_t seed, bool verbose, struct totals *t)
 {
 	struct world w;
 	struct world_result r;
@@ -23,7 +29,10 @@ static void run_one(uint64_t seed, bool devices, bool verbose, struct totals *t)
 	world_make(&w, seed);
 	if (verbose)
 		world_print(&w);
-	(devices ? world_run_devices : world_run)(&w, verbose, &r);
+	if (ops != NULL)
+		world_run(&w, ops, verbose, &r);
+	else
+		world_run_devices(&w, verbose, &r);
 	t->runs++;
 	t->by_path[r.want]++;
 	t->first_us += r.first_us;
@@ -42,14 +51,14 @@ static void run_one(uint64_t seed, bool devices, bool verbose, struct totals *t)
 		t->failed++;
 		if (!verbose)
 			world_print(&w);
-		printf("  FAILED: %s\n  again: sim%s --seed %lu -v\n", r.why, devices ? " --devices" : "",
+		printf("  FAILED: %s\n  again: sim%s --seed %lu -v\n", r.why, mode_option(ops),
 		       (unsigned long)seed);
 	}
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--acceptance | [--devices] [--seed N | --seeds A-B]] [-v]\n");
+	fprintf(stderr, "usage: sim [--nodes | --devices] [--acceptance | --seed N | --seeds A-B] [-v]\n");
 	return 2;
 }
 
@@ -57,29 +66,38 @@ int main(int argc, char **argv)
 {
 	unsigned long from = 1, to = DEFAULT_SEEDS;
 	struct totals t = { 0 };
-	bool verbose = false, devices = false;
+	const struct peer_ops *ops = &bare_peer;
+	bool verbose = false, acceptance = false;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-v") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--acceptance") == 0)
-			return acceptance_run() ? 0 : 1;
+			acceptance = true;
+		else if (strcmp(argv[i], "--nodes") == 0)
+			ops = &node_peer;
 		else if (strcmp(argv[i], "--devices") == 0)
-			devices = true;
+			ops = NULL;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
 			from = to = strtoul(argv[++i], NULL, 10);
 		else if (i + 1 >= argc || strcmp(argv[i], "--seeds") != 0 ||
 			 sscanf(argv[++i], "%lu-%lu", &from, &to) != 2)
 			return usage();
 	}
+	if (acceptance && ops == NULL)
+		return usage();
+	if (acceptance)
+		return acceptance_run(ops) ? 0 : 1;
 	for (unsigned long seed = from; seed <= to; seed++)
-		run_one(seed, devices, verbose, &t);
+		run_one(ops, seed, verbose, &t);
 	unsigned n_paths = t.by_path[WORLD_DIRECT] + t.by_path[WORLD_RELAYED];
-	printf("seeds %lu-%lu: %u runs, %u failed; %u direct, %u relayed, %u without a path; first path %.0f "
+	printf("%s, seeds %lu-%lu: %u runs, %u failed; %u direct, %u relayed, %u without a path; first path "
+	       "%.0f "
 	       "ms on average, "
 	       "%.0f at most; direct after %.0f ms on average\n",
-	       from, to, t.runs, t.failed, t.by_path[WORLD_DIRECT], t.by_path[WORLD_RELAYED],
-	       t.by_path[WORLD_NONE], n_paths ? (double)t.first_us / n_paths / 1e3 : 0,
-	       (double)t.slowest_us / 1e3, t.n_direct ? (double)t.direct_us / t.n_direct / 1e3 : 0);
+	       ops ? ops->name : "devices", from, to, t.runs, t.failed, t.by_path[WORLD_DIRECT],
+	       t.by_path[WORLD_RELAYED], t.by_path[WORLD_NONE],
+	       n_paths ? (double)t.first_us / n_paths / 1e3 : 0, (double)t.slowest_us / 1e3,
+	       t.n_direct ? (double)t.direct_us / t.n_direct / 1e3 : 0);
 	return t.failed != 0;
 }

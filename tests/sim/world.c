@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bare.h"
+#include "peer.h"
 #include "base/time.h"
 #include "relay.h"
 
@@ -241,8 +241,9 @@ void world_print(const struct world *w)
 
 struct run {
 	const struct world *w;
+	const struct peer_ops *ops;
 	struct sim_net *net;
-	struct bare *client, *gateway, *second;
+	struct peer *client, *gateway, *second;
 	struct relay *relays[2];
 	int client_site, gateway_site;
 	struct world_result *ret;
@@ -266,9 +267,9 @@ static void pass(struct run *r, uint64_t for_us)
 		failed(r, "the network is flooded, or a host never rests");
 }
 
-static enum world_path path_now(const struct bare *b, uint32_t id)
+static enum world_path path_now(const struct run *r, const struct peer *b, uint32_t id)
 {
-	const struct path_route *route = bare_route(b, id);
+	const struct path_route *route = r->ops->route(b, id);
 
 	if (route == NULL)
 		return WORLD_NONE;
@@ -294,24 +295,21 @@ static void make_relays(struct run *r)
 	}
 }
 
-static struct bare *make_host(struct run *r, int site, const struct world_side *s, const struct fz_ip *ip4,
-			      const char *ip6, bool is_gateway, bool verbose)
+static struct peer *make_host(struct run *r, int site, const struct world_side *s, const struct fz_ip *ip4,
+			      const char *ip6, bool verbose)
 {
-	struct bare_opts o = { .port = PORT,
-			       .is_gateway = is_gateway,
-			       .portal_delay_us = s->portal_delay_us,
-			       .keep_log = verbose };
-	struct bare *b;
+	struct peer_opts o = { .port = PORT, .portal_delay_us = s->portal_delay_us, .keep_log = verbose };
+	struct peer *b;
 
 	if (s->has4)
 		o.ip4 = *ip4;
 	if (s->has6)
 		o.ip6 = ip(ip6);
-	b = bare_new(r->net, site, &o);
+	b = r->ops->make(r->net, site, &o);
 	for (unsigned i = 0; i < r->w->n_relays; i++) {
 		struct fz_addr a4 = relay_addr(r->relays[i], FZ_FAMILY_INET),
 			       a6 = relay_addr(r->relays[i], FZ_FAMILY_INET6);
-		bare_add_relay(b, &a4, &a6);
+		r->ops->add_relay(b, &a4, &a6);
 	}
 	return b;
 }
@@ -325,12 +323,11 @@ static void build(struct run *r, bool verbose)
 	make_relays(r);
 	r->client_site = sim_add_site(r->net, &w->client.site);
 	r->gateway_site = sim_add_site(r->net, &w->gateway.site);
-	r->client = make_host(r, r->client_site, &w->client, &c.ip, "2001:db8:1::2", false, verbose);
-	r->gateway = make_host(r, r->gateway_site, &w->gateway, &g.ip, "2001:db8:2::2", true, verbose);
+	r->client = make_host(r, r->client_site, &w->client, &c.ip, "2001:db8:1::2", verbose);
+	r->gateway = make_host(r, r->gateway_site, &w->gateway, &g.ip, "2001:db8:2::2", verbose);
 	if (w->has_second_client) {
 		second.ip.b[3] ^= 0x40;
-		r->second =
-			make_host(r, r->client_site, &w->client, &second.ip, "2001:db8:1::3", false, false);
+		r->second = make_host(r, r->client_site, &w->client, &second.ip, "2001:db8:1::3", false);
 	}
 }
 
@@ -360,7 +357,7 @@ static void watch_start(struct run *r)
 	/* The best path that both ends have at one time. */
 	while (sim_now(r->net) < end_us && r->ret->ok) {
 		pass(r, FZ_MS(100));
-		enum world_path both = worse(path_now(r->client, 1), path_now(r->gateway, 1));
+		enum world_path both = worse(path_now(r, r->client, 1), path_now(r, r->gateway, 1));
 		if (both > r->ret->got)
 			r->ret->got = both;
 		if (both == WORLD_DIRECT && want == WORLD_DIRECT)
@@ -372,7 +369,7 @@ static void watch_start(struct run *r)
 
 static void check_start(struct run *r)
 {
-	const struct bare_conn_stats *c = bare_stats(r->client, 1);
+	const struct peer_stats *c = r->ops->stats(r->client, 1);
 	uint64_t limit_us =
 		is_lossy(r->w) ? FZ_SEC(15)
 			       : 3 * longest_rtt(r->w) + FZ_MS(500) +
@@ -394,9 +391,9 @@ static void check_start(struct run *r)
 		failed(r, "the direct path took %lu ms", (unsigned long)(r->ret->direct_us / 1000));
 }
 
-static void check_payload(struct run *r, uint32_t id, struct bare *client)
+static void check_payload(struct run *r, uint32_t id, struct peer *client)
 {
-	struct bare_conn_stats *c = bare_stats(client, id), *g = bare_stats(r->gateway, id);
+	struct peer_stats *c = r->ops->stats(client, id), *g = r->ops->stats(r->gateway, id);
 	uint64_t pings, pongs;
 
 	/* A lost handshake is repeated after 5 s. */
@@ -419,7 +416,7 @@ static void check_payload(struct run *r, uint32_t id, struct bare *client)
 
 static void check_strangers(struct run *r)
 {
-	const struct bare_conn_stats *c = bare_stats(r->client, 1), *g = bare_stats(r->gateway, 1);
+	const struct peer_stats *c = r->ops->stats(r->client, 1), *g = r->ops->stats(r->gateway, 1);
 
 	if (c->strangers + g->strangers > 0)
 		failed(r, "payload reached the wrong peer");
@@ -437,7 +434,8 @@ static void disturb(struct run *r)
 		*link = healthy;
 		break;
 	case WORLD_CLOCK_JUMP:
-		sim_jump_clock(r->net, bare_host(r->client), (int64_t)(w->event_us * (w->seed & 1 ? 10 : 1)));
+		sim_jump_clock(r->net, r->ops->host(r->client),
+			       (int64_t)(w->event_us * (w->seed & 1 ? 10 : 1)));
 		break;
 	case WORLD_NAT_RESTART:
 		nat_flush(sim_nat(r->net, r->client_site, FZ_FAMILY_INET));
@@ -447,9 +445,9 @@ static void disturb(struct run *r)
 		relay_restart(r->relays[0]);
 		break;
 	case WORLD_IDLE:
-		bare_set_chatty(r->client, false);
+		r->ops->set_chatty(r->client, false);
 		pass(r, w->event_us);
-		bare_set_chatty(r->client, true);
+		r->ops->set_chatty(r->client, true);
 		break;
 	case WORLD_CALM:
 	case WORLD_EVENTS:
@@ -477,7 +475,7 @@ static uint64_t allowed_gap(const struct world *w)
 
 static void check_recovery(struct run *r)
 {
-	struct bare_conn_stats *c = bare_stats(r->client, 1);
+	struct peer_stats *c = r->ops->stats(r->client, 1);
 	uint64_t start_us = sim_now(r->net), pongs = c->pongs;
 
 	/* Three answers: one could have been under way. */
@@ -498,7 +496,7 @@ static void check_end(struct run *r)
 	/* A NAT box that forgot gives the relays a new address to tell; that takes a keep-alive of 25 s. */
 	for (int i = 0; i < 900 && got < want && r->ret->ok; i++) {
 		pass(r, FZ_MS(100));
-		got = worse(path_now(r->client, 1), path_now(r->gateway, 1));
+		got = worse(path_now(r, r->client, 1), path_now(r, r->gateway, 1));
 	}
 	if (world_is_race(r->w) && got >= WORLD_RELAYED)
 		return;
@@ -507,18 +505,18 @@ static void check_end(struct run *r)
 		       world_path_name(want));
 }
 
-void world_run(const struct world *w, bool verbose, struct world_result *ret)
+void world_run(const struct world *w, const struct peer_ops *ops, bool verbose, struct world_result *ret)
 {
-	struct run r = { .w = w, .ret = ret };
+	struct run r = { .w = w, .ops = ops, .ret = ret };
 	struct path_stats st;
 
 	*ret = (struct world_result){ .ok = true, .want = world_expects(w) };
 	build(&r, verbose);
 	sim_set_trace(r.net, verbose);
 	pass(&r, GATHER_US);
-	bare_connect(r.client, r.gateway, 1);
+	r.ops->connect(r.client, r.gateway, 1);
 	if (r.second)
-		bare_connect(r.second, r.gateway, 2);
+		r.ops->connect(r.second, r.gateway, 2);
 	watch_start(&r);
 	check_start(&r);
 	if (ret->ok && ret->want != WORLD_NONE) {
@@ -531,16 +529,16 @@ void world_run(const struct world *w, bool verbose, struct world_result *ret)
 		check_payload(&r, 1, r.client);
 		check_strangers(&r);
 	}
-	if (bare_path_stats(r.client, 1, &st)) {
+	if (r.ops->path_stats(r.client, 1, &st)) {
 		ret->checks = st.checks_sent;
 		/* Some 20 pairs every 1.5 s, and a denser start. */
 		if (ret->checks > 500 + (sim_now(r.net) - FZ_SEC(1000)) / FZ_SEC(1) * 20)
 			failed(&r, "%lu checks are too many", (unsigned long)ret->checks);
 	}
-	bare_free(r.client);
-	bare_free(r.gateway);
+	r.ops->free(r.client);
+	r.ops->free(r.gateway);
 	if (r.second)
-		bare_free(r.second);
+		r.ops->free(r.second);
 	for (unsigned i = 0; i < w->n_relays; i++)
 		relay_free(r.relays[i]);
 	sim_free(r.net);

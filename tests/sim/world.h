@@ -6,6 +6,7 @@
 #define SIM_WORLD_H
 
 #include "net.h"
+#include "peer.h"
 
 enum world_path { WORLD_NONE, WORLD_RELAYED, WORLD_DIRECT };
 
@@ -52,13 +53,13 @@ enum world_path world_expects(const struct world *w);
 struct fz_addr world_inside(const struct world_side *s, bool is_client);
 /* A forwarded port behind a symmetric box clashes with what its host sent first: direct or relayed. */
 bool world_is_race(const struct world *w);
-/* With bare path agents, and with whole devices and a portal. */
-void world_run(const struct world *w, bool verbose, struct world_result *ret);
+/* With bare path agents or connectivity nodes, and with whole devices and a portal. */
+void world_run(const struct world *w, const struct peer_ops *ops, bool verbose, struct world_result *ret);
 void world_run_devices(const struct world *w, bool verbose, struct world_result *ret);
 void world_print(const struct world *w);
 const char *world_path_name(enum world_path p);
 
 /* The named networks; false when one failed. */
-bool acceptance_run(void);
+bool acceptance_run(const struct peer_ops *ops);
 
 #endif
