@@ -151,7 +151,12 @@ int ice_remote_add(struct ice_cands *s, const struct fz_env *env, const struct c
 	}
 	prflx = c->kind == CAND_PRFLX ? -1 : find_prflx(s, &c->addr);
 	if (prflx >= 0) {
+		uint32_t priority = s->v[prflx].c.priority;
 		s->v[prflx].c = *c;
+		/* Its pair may be in use: a lower priority now would send traffic back to an older one. But
+		 * the checks of relays are announced far above what relays are worth. */
+		if (c->kind != CAND_RELAY && priority > c->priority)
+			s->v[prflx].c.priority = priority;
 		s->v[prflx].is_optimistic = is_optimistic;
 		*ret_index = (size_t)prflx;
 		return 1;

@@ -12,6 +12,8 @@
  */
 #define RIVAL_REQUESTS 4
 #define RIVAL_US FZ_SEC(5)
+/* A check without USE-CANDIDATE takes a nomination back, unless it was just overtaken by one that has it. */
+#define UNNOMINATED_US FZ_SEC(1)
 /* Peer-reflexive candidates at one time, and how long each is sure of its place. */
 #define PRFLX_MAX 6
 #define PRFLX_TEST_US FZ_SEC(10)
@@ -108,6 +110,10 @@ void ice_list_select(struct ice_list *s)
 		return;
 	}
 	s->reason = change_reason(s, best);
+	/* Tell the peer as well, by checks without USE-CANDIDATE: it may hear us on that pair, though we do
+	 * not hear it. */
+	if (s->is_controlling && s->reason == PATH_REASON_LOST && s->selected >= 0)
+		s->pairs.v[s->selected].is_nominated = false;
 	s->says_selected = s->had_selected = true;
 	s->selected = best;
 	for (size_t i = 0; i < s->pairs.len; i++)
@@ -347,8 +353,12 @@ void ice_list_requested(struct ice_list *s, int at, bool use_candidate)
 	struct ice_pair *p = &s->pairs.v[at];
 
 	ice_pair_requested(p, s->is_controlling, s->now_us);
-	if (use_candidate)
+	if (use_candidate) {
 		p->is_nominated = true;
+		p->last_nominated_us = s->now_us;
+	} else if (!s->is_controlling && s->now_us - p->last_nominated_us >= UNNOMINATED_US) {
+		p->is_nominated = false;
+	}
 	watch_rivals(s, at);
 	/* RFC 8445 section 7.3.1.4: the path is open towards us, so it is now that our own check has the best
 	 * chance. The first such request counts at once: a check that was sent before it was probably lost at

@@ -40,6 +40,7 @@ struct ice_pair {
 	uint64_t priority;
 	uint64_t next_check_us, last_sent_us, first_unanswered_us;
 	uint64_t last_answer_us, last_request_us; /* 0 = never */
+	uint64_t last_nominated_us; /* controlled: last USE-CANDIDATE */
 	uint64_t rtt_us;
 	uint32_t attempts, answered; /* checks sent; number of the last answered one */
 	uint32_t since_alive; /* checks sent since the last sign of life */

@@ -165,7 +165,7 @@ static void events(struct peer *p)
 	while (node_poll_event(p->node, &ev)) {
 		struct link *l = link_named(p, &ev.peer);
 		if (ev.type == NODE_NO_RELAYS) {
-			p->relays_us = p->now_us + PEER_NEW_RELAY_US;
+			p->relays_us = fz_min_us(p->relays_us, p->now_us + PEER_NEW_RELAY_US);
 			continue;
 		}
 		if (l == NULL)

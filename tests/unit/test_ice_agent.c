@@ -592,9 +592,15 @@ START_TEST(switch_away_from_a_silent_pair)
 	while (r.now_us < START_US + FZ_SEC(60)) {
 		struct path_event ev;
 		host_answers = r.now_us < silent_us || r.now_us >= back_us;
-		while (next_sent(&r, &c))
+		while (next_sent(&r, &c)) {
+			/* A pair that was left for being silent is no longer nominated: the peer leaves it
+			 * too. */
+			if (lost_us && !host_answers)
+				ck_assert(c.m.request.use_candidate ==
+					  fz_addr_equal(&c.route.remote, &relay));
 			if (host_answers || fz_addr_equal(&c.route.remote, &relay))
 				answer(&r, &c);
+		}
 		while (path_poll_event(r.p, &ev)) {
 			if (ev.type == PATH_SELECTED && ev.reason == PATH_REASON_LOST)
 				lost_us = r.now_us;
@@ -643,6 +649,60 @@ START_TEST(controlled_notices_that_the_peer_moved)
 	expect_event(&r, PATH_SELECTED, PATH_REASON_LOST, PEER_RELAY);
 	request(&r, &direct, &req);
 	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, PEER_HOST);
+	rig_done(&r);
+}
+END_TEST
+
+/* A check without USE-CANDIDATE takes the nomination back, unless it was only overtaken by one with it. */
+START_TEST(controlled_follows_withdrawn_nomination)
+{
+	struct rig r;
+	struct path_route direct = route(HOST, false, PEER_HOST), relayed = route(HOST, false, PEER_RELAY);
+	struct ice_request req;
+
+	rig_init(&r, false);
+	add_local(&r, CAND_HOST, HOST, HOST);
+	add_remote(&r, TEXT_HOST);
+	add_remote(&r, TEXT_RELAY);
+	req = plain_request(&r, 1);
+	req.use_candidate = true;
+	request(&r, &relayed, &req);
+	request(&r, &direct, &req);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, PEER_HOST);
+	drain(&r);
+	req.use_candidate = false;
+	advance(&r, FZ_SEC(1) - 1);
+	request(&r, &direct, &req);
+	expect_no_event(&r);
+	advance(&r, 1);
+	request(&r, &direct, &req);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_LOST, PEER_RELAY);
+	rig_done(&r);
+}
+END_TEST
+
+/* The announcement of an address in use must not send traffic back to an older, maybe dead one. */
+START_TEST(promotion_keeps_the_path)
+{
+	struct rig r;
+	struct path_route old = route(HOST, false, PEER_SRFLX), new = route(HOST, false, "203.0.113.31:7777");
+	struct ice_request req;
+
+	rig_init(&r, false);
+	add_local(&r, CAND_HOST, HOST, HOST);
+	add_remote(&r, TEXT_SRFLX);
+	req = plain_request(&r, 1);
+	req.use_candidate = true;
+	request(&r, &old, &req);
+	request(&r, &new, &req);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, "203.0.113.31:7777");
+	add_remote(&r, "candidate:2 1 udp 1686109439 203.0.113.31 7777 typ srflx raddr 0.0.0.0 rport 0");
+	expect_no_event(&r);
+	/* but a relay is a relay, whatever its checks said */
+	struct path_route relayed = route(HOST, false, PEER_RELAY);
+	request(&r, &relayed, &req);
+	add_remote(&r, TEXT_RELAY);
+	ck_assert(fz_addr_equal(&path_selected(r.p)->remote, &new.remote));
 	rig_done(&r);
 }
 END_TEST
@@ -1086,7 +1146,8 @@ Suite *unit_suite(void)
 	unit_case(s, "selection", controlling_nominates_and_improves, a_worse_success_changes_nothing,
 		  controlled_follows_use_candidate_at_once,
 		  controlled_leaves_a_working_path_only_for_an_answer, replayed_nomination_moves_nothing,
-		  switch_away_from_a_silent_pair, controlled_notices_that_the_peer_moved, role_conflicts);
+		  switch_away_from_a_silent_pair, controlled_notices_that_the_peer_moved,
+		  controlled_follows_withdrawn_nomination, promotion_keeps_the_path, role_conflicts);
 	unit_case(s, "failure", candidates_deadline_15_2, consent_loss_15_1, no_common_family);
 	unit_case(s, "input", refused_datagrams, remote_texts, invalidation_by_address_and_type,
 		  local_texts_and_removal, handshake_replies_leave_where_it_came_from);
