@@ -155,6 +155,15 @@ static void answer(struct rig *r, const struct sent *check)
 	ck_assert_int_eq(path_handle_datagram(r->p, &check->route, buf, (size_t)n, r->now_us), 0);
 }
 
+static void answer_all(struct rig *r)
+{
+	struct sent c;
+
+	while (next_sent(r, &c))
+		if (c.m.type == ICE_REQUEST)
+			answer(r, &c);
+}
+
 /* The peer sends a check; `expect_answer` says whether it is answered (before anything else is sent). */
 static void request(struct rig *r, const struct path_route *arrival, const struct ice_request *req)
 {
@@ -694,13 +703,16 @@ START_TEST(promotion_keeps_the_path)
 	req = plain_request(&r, 1);
 	req.use_candidate = true;
 	request(&r, &old, &req);
+	answer_all(&r);
 	request(&r, &new, &req);
+	answer_all(&r);
 	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, "203.0.113.31:7777");
 	add_remote(&r, "candidate:2 1 udp 1686109439 203.0.113.31 7777 typ srflx raddr 0.0.0.0 rport 0");
 	expect_no_event(&r);
 	/* but a relay is a relay, whatever its checks said */
 	struct path_route relayed = route(HOST, false, PEER_RELAY);
 	request(&r, &relayed, &req);
+	answer_all(&r);
 	add_remote(&r, TEXT_RELAY);
 	ck_assert(fz_addr_equal(&path_selected(r.p)->remote, &new.remote));
 	rig_done(&r);
