@@ -22,6 +22,8 @@ struct client {
 	struct gateways gateways;
 	struct fz_ip ipv4, ipv6;
 	bool routes_changed;
+	uint64_t retry_us; /* of telling them */
+	uint64_t resync_us; /* a change was lost for want of memory: ask the portal for everything then */
 };
 
 /* ---- gateways ---- */
@@ -223,26 +225,27 @@ static void resource_upsert(struct client *c, const struct portal_resource *p, u
 	err = resources_add(&c->resources, p, &res);
 	if (err != 0)
 		fz_warn(c->env, "client", "a resource is not used: %s", fz_strerror(err));
+	if (err == FZ_ERR_NOMEM)
+		c->resync_us = now_us + ENDPOINT_RETRY_US;
 	c->routes_changed = true;
 }
 
 /* The interface routes every CIDR resource and the ranges that only we give a meaning. */
-static void publish_netcfg(struct client *c)
+static void publish_netcfg(struct client *c, uint64_t now_us)
 {
 	size_t n = 0;
+	int err = FZ_ERR_NOMEM;
 	struct fz_prefix *v = fz_calloc(c->env, c->resources.len + RANGES, sizeof(*v));
 
-	c->routes_changed = false;
-	if (v == NULL) {
-		fz_error(c->env, "client", "no memory for the routes");
-		return;
-	}
-	for (size_t i = 0; i < RANGES; i++)
+	for (size_t i = 0; i < RANGES && v; i++)
 		v[n++] = ranges[i];
-	for (size_t i = 0; i < c->resources.len; i++)
+	for (size_t i = 0; i < c->resources.len && v; i++)
 		if (c->resources.v[i]->type == PORTAL_RESOURCE_CIDR)
 			v[n++] = c->resources.v[i]->net;
-	endpoint_set_netcfg(c->endpoint, &c->ipv4, &c->ipv6, v, n);
+	if (v)
+		err = endpoint_set_netcfg(c->endpoint, &c->ipv4, &c->ipv6, v, n);
+	c->routes_changed = err != 0;
+	c->retry_us = now_us + ENDPOINT_RETRY_US;
 	fz_free(c->env, v);
 }
 
@@ -274,19 +277,28 @@ static void set_interface(struct client *c, const struct portal_interface *i)
 
 /* ---- portal ---- */
 
+/* Whatever was asked before we joined is not answered any more. */
+static void ask_again(struct client *c, uint64_t now_us)
+{
+	for (size_t i = 0; i < c->resources.len; i++) {
+		struct resource *res = c->resources.v[i];
+		res->asked_us = 0;
+		if (res->waiting.used > 0)
+			ask_for_access(c, res, now_us);
+	}
+}
+
 static void on_init(struct client *c, const struct portal_init *init, uint64_t now_us)
 {
 	set_interface(c, &init->interface);
 	remove_unlisted(c, init, now_us);
 	for (size_t i = 0; i < init->resources_len; i++)
 		resource_upsert(c, &init->resources[i], now_us);
-	/* Whatever was asked before we joined is not answered any more. */
-	for (size_t i = 0; i < c->resources.len; i++)
-		c->resources.v[i]->asked_us = 0;
 	node_update_relays(endpoint_node(c->endpoint), NULL, 0, init->relays, init->relays_len, now_us);
 	fz_info(c->env, "client",
 		"the portal lists %zu resources (%u more are of no use here) and %zu relays",
 		init->resources_len, init->resources_skipped, init->relays_len);
+	ask_again(c, now_us);
 }
 
 static void on_authz_created(struct client *c, const struct portal_authz_created *a, uint64_t now_us)
@@ -420,7 +432,7 @@ static void client_message(void *role, const struct portal_event *ev, uint64_t n
 		break;
 	}
 	if (c->routes_changed)
-		publish_netcfg(c);
+		publish_netcfg(c, now_us);
 }
 
 /* ---- connections ---- */
@@ -455,14 +467,21 @@ static void client_node_event(void *role, const struct node_event *nev, uint64_t
 
 static void client_timeout(void *role, uint64_t now_us)
 {
-	(void)role;
-	(void)now_us;
+	struct client *c = role;
+
+	if (c->routes_changed && c->retry_us <= now_us)
+		publish_netcfg(c, now_us);
+	if (c->resync_us <= now_us) {
+		c->resync_us = FZ_NEVER_US;
+		portal_reconnect(endpoint_portal(c->endpoint), now_us);
+	}
 }
 
 static uint64_t client_next_timeout(const void *role)
 {
-	(void)role;
-	return FZ_NEVER_US;
+	const struct client *c = role;
+
+	return fz_min_us(c->resync_us, c->routes_changed ? c->retry_us : FZ_NEVER_US);
 }
 
 static const struct endpoint_ops client_ops = {
@@ -484,6 +503,7 @@ int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint6
 	if (c == NULL)
 		return FZ_ERR_NOMEM;
 	c->env = env;
+	c->resync_us = FZ_NEVER_US;
 	err = resources_init(&c->resources, env);
 	if (err == 0)
 		err = gateways_init(&c->gateways, env);

@@ -180,20 +180,21 @@ static void simple_event(struct endpoint *e, enum fz_event_type type)
 	endpoint_event(e, &ev);
 }
 
-void endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
-			 const struct fz_prefix *routes, size_t routes_len)
+int endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
+			const struct fz_prefix *routes, size_t routes_len)
 {
 	struct fz_prefix *copy = fz_memdup(e->env, routes, routes_len * sizeof(*routes));
 
 	if (copy == NULL) {
 		fz_error(e->env, "endpoint", "no memory for %zu routes: the interface stays as it is",
 			 routes_len);
-		return;
+		return FZ_ERR_NOMEM;
 	}
 	fz_free(e->env, e->routes);
 	e->routes = copy;
 	e->netcfg = (struct fz_netcfg){ *ipv4, *ipv6, copy, routes_len };
 	e->netcfg_due = e->configured = true;
+	return 0;
 }
 
 void endpoint_describe_peer(struct endpoint *e, uint32_t ref, const struct fz_uuid *id, const char *detail,

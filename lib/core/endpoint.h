@@ -75,9 +75,11 @@ uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s);
 void endpoint_drop(struct endpoint *e, enum endpoint_drop why);
 void endpoint_drop_many(struct endpoint *e, enum endpoint_drop why, uint64_t n);
 void endpoint_event(struct endpoint *e, const struct fz_event *ev);
-/* The wanted state of the interface; routes are copied. */
-void endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
-			 const struct fz_prefix *routes, size_t routes_len);
+/* The wanted state of the interface; routes are copied. FZ_ERR_NOMEM: it stays as it was, to be tried again
+ * after ENDPOINT_RETRY_US. */
+#define ENDPOINT_RETRY_US 1000000u
+int endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
+			const struct fz_prefix *routes, size_t routes_len);
 /* A packet of our own for the TUN; copied. */
 void endpoint_to_tun(struct endpoint *e, const uint8_t *packet, size_t len);
 /* Fill u.peer of an event. */

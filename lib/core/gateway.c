@@ -29,6 +29,7 @@ struct gateway {
 	size_t clients_len;
 	struct fz_map by_id, by_ref, by_ip;
 	struct client_peer *last; /* of the packet path: batches come from one client mostly */
+	uint64_t retry_us; /* of telling the interface's configuration; FZ_NEVER_US = told */
 	uint64_t next_expiry_s; /* no grant ends before this; unix seconds */
 };
 
@@ -284,15 +285,23 @@ static void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *vie
 
 /* ---- portal ---- */
 
-static void set_interface(struct gateway *g, const struct portal_interface *i)
+static void publish_netcfg(struct gateway *g, uint64_t now_us)
 {
 	struct fz_prefix routes[] = { ranges[RANGE_TUNNEL4], ranges[RANGE_TUNNEL6] };
 
+	g->retry_us = FZ_NEVER_US;
+	if (endpoint_set_netcfg(g->endpoint, &g->ipv4, &g->ipv6, routes,
+				sizeof(routes) / sizeof(routes[0])) != 0)
+		g->retry_us = now_us + ENDPOINT_RETRY_US;
+}
+
+static void set_interface(struct gateway *g, const struct portal_interface *i, uint64_t now_us)
+{
 	if (fz_ip_equal(&g->ipv4, &i->ipv4) && fz_ip_equal(&g->ipv6, &i->ipv6))
 		return;
 	g->ipv4 = i->ipv4;
 	g->ipv6 = i->ipv6;
-	endpoint_set_netcfg(g->endpoint, &g->ipv4, &g->ipv6, routes, sizeof(routes) / sizeof(routes[0]));
+	publish_netcfg(g, now_us);
 }
 
 /* The list is complete: what is not in it has ended while we were away. It never creates access. */
@@ -319,7 +328,7 @@ static void reconcile(struct gateway *g, const struct portal_init *init, uint64_
 static void on_init(struct gateway *g, const struct portal_init *init, uint64_t now_us)
 {
 	node_update_relays(endpoint_node(g->endpoint), NULL, 0, init->relays, init->relays_len, now_us);
-	set_interface(g, &init->interface);
+	set_interface(g, &init->interface, now_us);
 	reconcile(g, init, now_us);
 	fz_info(g->env, "gateway", "the portal lists %zu relays and %zu live grants", init->relays_len,
 		init->authorizations_len);
@@ -465,6 +474,8 @@ static void gateway_timeout(void *role, uint64_t now_us)
 	struct client_peer *next;
 	struct fz_uuid resource;
 
+	if (g->retry_us <= now_us)
+		publish_netcfg(g, now_us);
 	if (g->next_expiry_s > unix_s)
 		return;
 	g->next_expiry_s = GRANT_FOREVER;
@@ -484,7 +495,8 @@ static uint64_t gateway_next_timeout(const void *role)
 {
 	const struct gateway *g = role;
 
-	return g->clients ? endpoint_at_unix(g->endpoint, g->next_expiry_s) : FZ_NEVER_US;
+	return fz_min_us(g->retry_us,
+			 g->clients ? endpoint_at_unix(g->endpoint, g->next_expiry_s) : FZ_NEVER_US);
 }
 
 static const struct endpoint_ops gateway_ops = {
@@ -506,6 +518,7 @@ int gateway_new(const struct fz_env *env, const struct endpoint_opts *opts, uint
 	if (g == NULL)
 		return FZ_ERR_NOMEM;
 	g->env = env;
+	g->retry_us = FZ_NEVER_US;
 	if (fz_map_init(&g->by_id, env, 0) == 0 && fz_map_init(&g->by_ref, env, 0) == 0 &&
 	    fz_map_init(&g->by_ip, env, 0) == 0)
 		err = endpoint_new(env, opts, &gateway_ops, g, now_us, &g->endpoint, ret_reason);

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client through its public interface, with a gateway, relays and a portal. Numbers are those of the
+ * acceptance list. */
+#include "stage.h"
+
+#include "core/ranges.h"
+
+#define PROHIBITED4 (3u << 8 | 13)
+#define PROHIBITED6 (1u << 8 | 1)
+
+static const struct stage_opts usual = { 0 };
+static struct stage s;
+static struct unit_env counting;
+
+START_TEST(signs_in)
+{
+	stage_begin(&s, &usual);
+	struct device *c = s.clients[0];
+	ck_assert_uint_eq(c->stats.portal_up, 1);
+	ck_assert_uint_eq(c->stats.ready, 1);
+	ck_assert_uint_eq(c->stats.netcfg, 1);
+	ck_assert_uint_eq(c->stats.routes, RANGES + 3);
+	ck_assert_uint_eq(c->stats.dead, 0);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* The packet that asked for it all is answered, over either family. */
+START_TEST(first_packet)
+{
+	stage_begin(&s, &usual);
+	uint64_t start_us = sim_now(s.net);
+	ck_assert(stage_reaches(&s, "10.20.0.7", FZ_MS(100)));
+	ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_MS(60));
+	ck_assert_uint_eq(s.clients[0]->stats.granted, 1);
+	ck_assert_uint_eq(s.clients[0]->stats.peer_up, 1);
+	ck_assert_uint_eq(s.gateway->stats.granted, 1);
+	ck_assert(!device_peer(s.clients[0], 1)->relayed);
+	/* The gateway's own address, and a second resource over the same connection. */
+	ck_assert(stage_reaches(&s, "100.64.1.1", FZ_MS(20)));
+	stage_send(&s, s.clients[0], "fd00:2021:1111::1", "fd00:1::80", 6, 80, 5);
+	ck_assert(stage_wait(&s, 3, FZ_MS(100)));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_up, 1);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 2);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(relayed)
+{
+	const struct stage_opts symmetric = { .mapping = NAT_EDM, .n_relays = 2 };
+
+	stage_begin(&s, &symmetric);
+	ck_assert(stage_reaches(&s, "10.20.0.7", FZ_MS(500)));
+	ck_assert(device_peer(s.clients[0], 1)->relayed);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(acc_9_5_one_request_in_two_seconds)
+{
+	const struct stub_stats *st;
+
+	stage_begin(&s, &usual);
+	st = stub_stats(s.lines.stub);
+	stub_set_silent(s.lines.stub, true);
+	for (unsigned i = 0; i < 19; i++) {
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+		stage_pass(&s, FZ_MS(100));
+	}
+	ck_assert_uint_eq(st->requests, 1);
+	stage_ping(&s, "10.30.0.1", 1); /* another resource, in parallel */
+	stage_pass(&s, FZ_MS(10));
+	ck_assert_uint_eq(st->requests, 2);
+	stage_pass(&s, FZ_MS(200)); /* nothing repeats by itself */
+	ck_assert_uint_eq(st->requests, 2);
+	stage_ping(&s, "10.20.0.1", 30);
+	stage_pass(&s, FZ_MS(10));
+	ck_assert_uint_eq(st->requests, 3);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(acc_9_6_filter_of_the_resource)
+{
+	stage_begin(&s, &usual);
+	stage_send(&s, s.clients[0], "fd00:2021:1111::1", "fd00:1::80", 6, 81, 1);
+	ck_assert(stage_wait(&s, 1, FZ_MS(1)));
+	ck_assert_uint_eq(stage_icmp(&s.got[0]), PROHIBITED6);
+	stub_set_resource(s.lines.stub, 1, "10.20.0.0/16", "[{\"protocol\":\"icmp\"}]");
+	stage_pass(&s, FZ_MS(10));
+	stage_send(&s, s.clients[0], "100.64.0.1", "10.20.0.1", 17, 53, 1);
+	ck_assert(stage_wait(&s, 2, FZ_MS(1)));
+	ck_assert_uint_eq(stage_icmp(&s.got[1]), PROHIBITED4);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	ck_assert_uint_eq(device_counter(s.clients[0], "refused by filter"), 2);
+	stage_end(&s);
+}
+END_TEST
+
+/* What waits is kept in order, each packet once, 128 of them. */
+START_TEST(waiting_room)
+{
+	stage_begin(&s, &usual);
+	stub_set_refusal(s.lines.stub, "forbidden");
+	for (unsigned i = 0; i < 201; i++)
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+	stage_ping(&s, "10.20.0.1", 200);
+	ck_assert_uint_eq(device_counter(s.clients[0], "waiting room full"), 201 - 128);
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert_uint_eq(s.clients[0]->stats.refused, 1);
+	ck_assert_str_eq(s.clients[0]->stats.last_reason, "forbidden");
+	stub_set_refusal(s.lines.stub, NULL);
+	stage_ping(&s, "10.20.0.1", 201);
+	ck_assert(stage_wait(&s, 128, FZ_MS(300)));
+	stage_pass(&s, FZ_SEC(1));
+	ck_assert_uint_eq(s.n, 128);
+	for (unsigned i = 0; i < 128; i++)
+		ck_assert_uint_eq(stage_seq(&s.got[i]), 201 - 127 + i);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(offline_site)
+{
+	const struct stage_opts alone = { .no_gateway = true };
+
+	stage_begin(&s, &alone);
+	for (unsigned i = 0; i < 15; i++) {
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+		stage_pass(&s, FZ_MS(100));
+	}
+	ck_assert_str_eq(s.clients[0]->stats.last_reason, "offline");
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->offline, 1); /* the gap stays */
+	stage_pass(&s, FZ_SEC(2));
+	stage_ping(&s, "10.20.0.1", 20);
+	stage_pass(&s, FZ_MS(10));
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->offline, 2);
+	stage_end(&s);
+}
+END_TEST
+
+/* Every drop is counted by its reason, and none asks for anything. */
+START_TEST(drops)
+{
+	static const struct {
+		const char *from, *to, *counter;
+		int proto;
+	} cases[] = {
+		{ "100.64.0.1", "224.0.0.251", "multicast", 17 },
+		{ "fd00:2021:1111::1", "ff02::fb", "multicast", 17 },
+		{ "100.64.0.2", "10.20.0.1", "source address", 17 },
+		{ "100.64.0.1", "100.64.0.1", "no such destination", 17 },
+		{ "100.64.0.1", "100.100.111.1", "no such destination", 17 },
+		{ "100.64.0.1", "100.64.1.1", "no such destination", 17 }, /* not connected yet */
+		{ "100.64.0.1", "192.0.2.1", "no such destination", 17 },
+		{ "100.64.0.1", "10.20.0.1", "protocol", 47 },
+	};
+	uint8_t p[200];
+	struct fz_pkt pkt = { .data = p + 64, .len = 60 };
+
+	stage_begin(&s, &usual);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t before = device_counter(s.clients[0], cases[i].counter);
+		if (cases[i].proto == 47) {
+			struct mk m = { .proto = 47, .payload = 20 };
+			ck_assert_uint_eq(mk_packet(p + 64, &m), 40);
+			device_tun(s.clients[0], p + 64, 40);
+		} else {
+			stage_send(&s, s.clients[0], cases[i].from, cases[i].to, cases[i].proto, 9, 1);
+		}
+		ck_assert_msg(device_counter(s.clients[0], cases[i].counter) == before + 1, "case %zu", i);
+	}
+	memset(p, 0, sizeof(p));
+	device_tun_super(s.clients[0], &pkt);
+	ck_assert_uint_eq(device_counter(s.clients[0], "malformed packet"), 1);
+	stage_pass(&s, FZ_MS(100));
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	ck_assert_uint_eq(s.n, 0);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(before_the_first_configuration)
+{
+	const struct stage_opts nobody = { .no_gateway = true };
+
+	stage_begin(&s, &nobody);
+	stub_set_down(s.lines.stub, true);
+	device_restart(s.clients[0]);
+	stage_pass(&s, FZ_SEC(1));
+	stage_ping(&s, "10.20.0.1", 1);
+	ck_assert_uint_eq(device_counter(s.clients[0], "no tunnel address yet"), 1);
+	stage_end(&s);
+}
+END_TEST
+
+/* Access that nobody asked for, and asked for twice, makes no connection. */
+START_TEST(unasked_grant)
+{
+	stage_begin(&s, &usual);
+	stub_say(s.lines.stub, false, "ice_candidates",
+		 "{\"gateway_id\":\"a0000000-0000-4000-8000-000000000001\",\"candidates\":[\"candidate:1 1 "
+		 "udp 1 "
+		 "203.0.113.31 52625 typ host\"]}");
+	stub_say(s.lines.stub, false, "authorization_creation_failed",
+		 "{\"resource_id\":\"50000000-0000-4000-8000-000000000009\",\"reason\":\"offline\"}");
+	stage_pass(&s, FZ_MS(10));
+	ck_assert_uint_eq(device_counter(s.clients[0], "peers"), 0);
+	ck_assert_uint_eq(s.clients[0]->stats.refused, 0);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(acc_9_11_address_changes)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	stub_set_resource(s.lines.stub, 1, "10.40.0.0/16", "[]");
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 1); /* its only resource is another one now */
+	ck_assert_uint_eq(s.gateway->stats.peer_down, 1); /* goodbye */
+	ck_assert(!stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.40.0.1", FZ_MS(200)));
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(resource_deleted)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stub_remove_resource(s.lines.stub, 1);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	ck_assert_uint_eq(s.clients[0]->stats.routes, RANGES + 2);
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(20)));
+	ck_assert(!stage_reaches(&s, "10.20.0.1", FZ_MS(100)));
+	stub_remove_resource(s.lines.stub, 3);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 1);
+	ck_assert_uint_eq(device_counter(s.clients[0], "peers"), 0);
+	ck_assert_uint_eq(device_counter(s.gateway, "peers"), 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* Another network: new key, new connection, and the waiting packet arrives. */
+START_TEST(reset)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	for (int i = 0; i < 3; i++) {
+		device_reset(s.clients[0]);
+		ck_assert(stage_reaches(&s, "10.20.0.1", FZ_SEC(3)));
+	}
+	ck_assert_uint_eq(s.clients[0]->stats.rebind, 3);
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 3);
+	ck_assert_uint_eq(s.clients[0]->stats.portal_up, 4);
+	ck_assert_uint_eq(device_counter(s.gateway, "peers"), 1);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(gateway_restarts)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	/* A clean end says goodbye: the next packet asks anew. */
+	device_shutdown(s.gateway);
+	stage_pass(&s, FZ_MS(100));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 1);
+	device_restart(s.gateway);
+	stage_pass(&s, FZ_MS(200));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	/* A kill is found out by silence. */
+	device_restart(s.gateway);
+	uint64_t start_us = sim_now(s.net);
+	while (!stage_reaches(&s, "10.20.0.1", FZ_MS(500)))
+		ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(25));
+	stage_end(&s);
+}
+END_TEST
+
+/* The portal names other relays; the connection moves to one of them and goes on. */
+START_TEST(relay_lost)
+{
+	const struct stage_opts symmetric = { .mapping = NAT_EDM, .n_relays = 2 };
+	unsigned lost = 0;
+
+	stage_begin(&s, &symmetric);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	stub_remove_relay(s.lines.stub, 0);
+	for (unsigned i = 0; i < 40; i++) {
+		lost += !stage_reaches(&s, "10.20.0.1", FZ_MS(100));
+		stage_pass(&s, FZ_MS(50));
+	}
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	ck_assert_uint_lt(lost, 20);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(100)));
+	ck_assert_uint_eq(device_counter(s.clients[0], "relays"), 1);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->no_relays, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* Removed and named again, with the same credentials or others. */
+START_TEST(relay_replaced)
+{
+	const struct stage_opts symmetric = { .mapping = NAT_EDM };
+	struct fz_addr a4, a6;
+
+	stage_begin(&s, &symmetric);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	a4 = relay_addr(s.relays[0], FZ_FAMILY_INET);
+	a6 = relay_addr(s.relays[0], FZ_FAMILY_INET6);
+	stub_add_relay(s.lines.stub, 0, &a4, &a6, RELAY_USERNAME, RELAY_PASSWORD);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(100)));
+	stub_add_relay(s.lines.stub, 0, &a4, &(struct fz_addr){ 0 }, RELAY_USERNAME, RELAY_PASSWORD);
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_SEC(3)));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	ck_assert_uint_gt(stub_stats(s.lines.stub)->invalidations, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* No relay, no connection; the portal is told, and the next packet succeeds. */
+START_TEST(no_relay)
+{
+	const struct stage_opts none = { .no_relay = true };
+	struct relay_opts o = { .ip4 = { FZ_FAMILY_INET, { 203, 0, 113, 101 } } };
+	const struct sim_site_opts site = { .link = { .delay_us = 1000 } };
+	struct fz_addr a4, a6;
+
+	stage_begin(&s, &none);
+	stage_ping(&s, "10.20.0.1", 1);
+	stage_pass(&s, FZ_MS(100));
+	ck_assert_uint_ge(stub_stats(s.lines.stub)->no_relays, 1);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->acknowledged, 0);
+	s.relays[0] = relay_new(s.net, sim_add_site(s.net, &site), &o);
+	a4 = relay_addr(s.relays[0], FZ_FAMILY_INET);
+	a6 = relay_addr(s.relays[0], FZ_FAMILY_INET6);
+	stub_add_relay(s.lines.stub, 0, &a4, &a6, RELAY_USERNAME, RELAY_PASSWORD);
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	stage_end(&s);
+}
+END_TEST
+
+/* An authorization that comes before any relay answered waits for the answer. */
+START_TEST(grant_before_relay)
+{
+	stage_begin(&s, &usual);
+	device_restart(s.gateway);
+	while (s.gateway->stats.portal_up < 2)
+		stage_pass(&s, FZ_MS(1) / 10);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	stage_end(&s);
+}
+END_TEST
+
+/* A dead relay: nothing is reached, nothing floods, and it works when it is back. */
+START_TEST(dead_relay)
+{
+	stage_begin(&s, &usual);
+	sim_set_up(s.net, relay_host(s.relays[0]), false);
+	device_restart(s.gateway);
+	device_restart(s.clients[0]);
+	for (unsigned i = 0; i < 300; i++) {
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+		stage_pass(&s, FZ_MS(200));
+	}
+	ck_assert_uint_lt(stub_stats(s.lines.stub)->no_relays, 40);
+	ck_assert_uint_lt(stub_stats(s.lines.stub)->requests, 40);
+	sim_set_up(s.net, relay_host(s.relays[0]), true);
+	uint64_t start_us = sim_now(s.net);
+	while (!stage_reaches(&s, "10.20.0.1", FZ_MS(500)))
+		ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(15));
+	stage_end(&s);
+}
+END_TEST
+
+/* Connections do not need the portal; what was asked meanwhile is asked again. */
+START_TEST(portal_outage)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	stub_set_down(s.lines.stub, true);
+	stage_pass(&s, FZ_SEC(5));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(20)));
+	ck_assert(!stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stub_set_down(s.lines.stub, false);
+	while (s.clients[0]->stats.portal_up < 2 || s.gateway->stats.portal_up < 2)
+		stage_pass(&s, FZ_MS(20));
+	stage_pass(&s, FZ_MS(20));
+	/* The client may have been first, and told that its gateway is offline. */
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(100)));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* What makes no sense is dropped, and the rest goes on. */
+START_TEST(malformed_messages)
+{
+	static const char *const events[] = { "init",
+					      "config_changed",
+					      "resource_created_or_updated",
+					      "resource_deleted",
+					      "relays_presence",
+					      "authorization_created",
+					      "authorization_creation_failed",
+					      "ice_candidates",
+					      "invalidate_ice_candidates",
+					      "create_authorization",
+					      "reject_access",
+					      "resource_updated",
+					      "no such event" };
+	static const char *const payloads[] = {
+		"null",
+		"{}",
+		"[]",
+		"\"x\"",
+		"{\"candidates\":7}",
+		"{\"gateway_id\":\"a0000000-0000-4000-8000-000000000001\","
+		"\"candidates\":[\"candidate:\",\"candidate:1 1 udp 1 nowhere 1 typ host\"]}"
+	};
+
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		for (size_t k = 0; k < sizeof(payloads) / sizeof(payloads[0]); k++) {
+			stub_say(s.lines.stub, false, events[i], payloads[k]);
+			stub_say(s.lines.stub, true, events[i], payloads[k]);
+		}
+	}
+	stage_pass(&s, FZ_MS(100));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(20)));
+	ck_assert_uint_eq(s.clients[0]->stats.portal_down, 0);
+	ck_assert_uint_eq(s.gateway->stats.portal_down, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* Days of silence, then a packet. */
+START_TEST(idle)
+{
+	static const uint64_t pauses_s[] = { 30, 170, 185, 600, 3600, 86400 };
+
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	for (size_t i = 0; i < sizeof(pauses_s) / sizeof(pauses_s[0]); i++) {
+		uint64_t sent = s.clients[0]->stats.datagrams;
+		stage_pass(&s, FZ_SEC(pauses_s[i]));
+		ck_assert_uint_lt(s.clients[0]->stats.datagrams - sent, 300 + 2 * pauses_s[i]);
+		ck_assert_msg(stage_reaches(&s, "10.20.0.1", FZ_MS(50)), "after %lu s",
+			      (unsigned long)pauses_s[i]);
+	}
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* A clock that goes back, and one that leaps. */
+START_TEST(clocks)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	sim_jump_clock(s.net, s.clients[0]->host, -(int64_t)FZ_MS(900));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_SEC(1)));
+	sim_jump_clock(s.net, s.clients[0]->host, (int64_t)FZ_SEC(30));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(100)));
+	sim_jump_clock(s.net, s.clients[0]->host, (int64_t)FZ_SEC(7200)); /* a night's sleep */
+	uint64_t start_us = sim_now(s.net);
+	while (!stage_reaches(&s, "10.20.0.1", FZ_MS(500)))
+		ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(12));
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(shutdown_says_goodbye)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	device_shutdown(s.clients[0]);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(device_counter(s.gateway, "peers"), 0);
+	ck_assert_uint_eq(s.gateway->stats.peer_down, 1);
+	ck_assert_str_eq(s.gateway->stats.last_reason, "the peer said goodbye");
+	stage_ping(&s, "10.20.0.1", 1);
+	stage_pass(&s, FZ_SEC(60));
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 1);
+	stage_end(&s);
+}
+END_TEST
+
+/* Whichever allocation fails, everything is released, and it works again when memory is back. */
+START_TEST(failing_allocations)
+{
+	const struct stage_opts counted = { .env = &counting };
+	struct unit_env *u = &counting;
+	long n = 0;
+
+	do {
+		unit_env_init(u, 3);
+		u->fail_at = ++n;
+		if (stage_try(&s, &counted) == 0) {
+			bool reached = stage_reaches(&s, "10.20.0.1", FZ_MS(300));
+			if (!reached && !stage_reaches(&s, "10.20.0.1", FZ_SEC(5))) {
+				stage_pass(&s, FZ_SEC(30));
+				ck_assert_msg(stage_reaches(&s, "10.20.0.1", FZ_SEC(10)), "allocation %ld",
+					      n);
+			}
+			device_shutdown(s.clients[0]);
+		}
+		stage_end(&s);
+		unit_env_check(u);
+	} while (u->allocs >= n);
+	ck_assert_int_gt(n, 100);
+}
+END_TEST
+
+Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("client");
+
+	unit_case(suite, "start", signs_in, first_packet, relayed, before_the_first_configuration,
+		  shutdown_says_goodbye);
+	unit_case(suite, "access", acc_9_5_one_request_in_two_seconds, acc_9_6_filter_of_the_resource,
+		  waiting_room, offline_site, unasked_grant, acc_9_11_address_changes, resource_deleted);
+	unit_case(suite, "packets", drops);
+	unit_case(suite, "relays", relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
+	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, clocks);
+	unit_case(suite, "memory", failing_allocations);
+	return suite;
+}
