@@ -103,6 +103,7 @@ struct fz_wg_stats {
 	uint64_t dropped_forged;         /**< does not authenticate */
 	uint64_t dropped_replayed;       /**< packet or handshake message seen before */
 	uint64_t unsendable;             /**< packets refused because there was no session to send them in */
+	uint64_t dropped_load;           /**< handshake messages beyond what one sender may cost under load */
 };
 
 /** Create a tunnel. Nothing is sent before the first packet or fz_wg_connect().
@@ -153,6 +154,7 @@ FZ_API FZ_MUST_CHECK int fz_wg_encapsulate(struct fz_wg *wg, const void *packet,
  *  @retval FZ_ERR_AUTH      forged, seen before, or made for another private key: likewise
  *  @retval FZ_ERR_STATE     for a session that does not exist or is too old: likewise
  *  @retval FZ_ERR_AGAIN     too many handshake messages a second; the sender gets a cookie to prove its address
+ *  @retval FZ_ERR_FULL      too many even with a cookie: count it, drop it, go on
  *  @retval FZ_ERR_NOMEM     a handshake message could not be handled; the peer will repeat it
  *  @retval FZ_ERR_CRYPTO    likewise */
 FZ_API FZ_MUST_CHECK int fz_wg_decapsulate(struct fz_wg *wg, const struct fz_ip *from, const void *dgram, size_t len,

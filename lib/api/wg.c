@@ -14,7 +14,7 @@
 
 _Static_assert(sizeof(struct fz_wg_opts) == offsetof(struct fz_wg_opts, rekey_after_ms) + sizeof(uint32_t),
 	       "no padding at the end");
-_Static_assert(sizeof(struct fz_wg_stats) == offsetof(struct fz_wg_stats, unsendable) + sizeof(uint64_t),
+_Static_assert(sizeof(struct fz_wg_stats) == offsetof(struct fz_wg_stats, dropped_load) + sizeof(uint64_t),
 	       "no padding at the end");
 _Static_assert(FZ_WG_OVERHEAD == WG_OVERHEAD && FZ_WG_MESSAGE_MAX == WG_HANDSHAKE_MAX,
 	       "as the protocol has it");
@@ -322,6 +322,7 @@ int fz_wg_get_stats(const struct fz_wg *wg, struct fz_wg_stats *ret)
 		.dropped_forged = s->bad_mac1 + p->bad_tag,
 		.dropped_replayed = p->replayed + p->stale_handshake,
 		.unsendable = p->unsendable,
+		.dropped_load = s->limited,
 	};
 
 	if (ret->size < sizeof(size_t) || ret->size > FZ_OPTS_MAX)

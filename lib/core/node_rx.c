@@ -147,7 +147,7 @@ static void handle_handshake(struct node *n, struct arrival *a, const uint8_t *m
 
 	if (type != WG_COOKIE_REPLY)
 		err = wg_self_admit(n->self, msg, len, &a->route.remote.ip, a->now_us, reply, &reply_len);
-	if (err == FZ_ERR_AGAIN) {
+	if (err == FZ_ERR_AGAIN || err == FZ_ERR_FULL) {
 		drop(n, NODE_DROP_LOAD);
 		if (reply_len > 0)
 			node_send_on(n, &a->route, reply, reply_len, a->now_us);

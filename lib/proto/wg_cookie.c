@@ -73,15 +73,15 @@ void wg_guard_clear(struct wg_guard *g)
 	fz_wipe(g, sizeof(*g));
 }
 
-/* The cookie of an address in a given period. The port is left out: a NAT may change it at will. */
+/* The cookie of an address in a given period. The port is left out: a NAT may change it at will; and of IPv6
+ * the lower half, which every host can choose. */
 static int make_cookie(const struct wg_guard *g, const struct fz_ip *from, uint64_t period,
 		       uint8_t cookie[WG_COOKIE_LEN])
 {
 	uint8_t number[8];
 
 	fz_put_le64(number, period);
-	return crypto_mac128(g->secret.b, sizeof(g->secret.b), number, sizeof(number), from->b,
-			     sizeof(from->b), cookie);
+	return crypto_mac128(g->secret.b, sizeof(g->secret.b), number, sizeof(number), from->b, 8, cookie);
 }
 
 static int check_mac2(const uint8_t cookie[WG_COOKIE_LEN], const uint8_t *msg, size_t len)
@@ -110,13 +110,46 @@ static int make_reply(const struct wg_guard *g, const uint8_t *msg, size_t len,
 	return err;
 }
 
+static int count_in_group(struct wg_guard *g, const uint8_t cookie[WG_COOKIE_LEN])
+{
+	uint8_t *n = &g->by_group[cookie[0] % WG_COOKIE_GROUPS];
+
+	if (*n >= WG_COOKIES_PER_SECOND)
+		return FZ_ERR_FULL;
+	++*n;
+	return 0;
+}
+
+/* Under load: mac2 or nothing. */
+static int admit_by_cookie(struct wg_guard *g, const uint8_t *msg, size_t len, const struct fz_ip *from,
+			   uint64_t now_us, uint8_t reply[WG_COOKIE_REPLY_LEN])
+{
+	uint64_t period = now_us > g->start_us ? (now_us - g->start_us) / COOKIE_PERIOD_US : 0;
+	uint8_t cookie[WG_COOKIE_LEN], older[WG_COOKIE_LEN];
+	int err = make_cookie(g, from, period, cookie);
+
+	if (err == 0)
+		err = check_mac2(cookie, msg, len);
+	/* Cookies live 120 s at their owner, so one from the period before may still be in use. */
+	if (err == FZ_ERR_AUTH && period > 0) {
+		err = make_cookie(g, from, period - 1, older);
+		if (err == 0)
+			err = check_mac2(older, msg, len);
+	}
+	if (err == 0)
+		return count_in_group(g, cookie);
+	if (err != FZ_ERR_AUTH)
+		return err;
+	err = make_reply(g, msg, len, cookie, reply);
+	return err ? err : FZ_ERR_AGAIN;
+}
+
 int wg_guard_admit(struct wg_guard *g, const uint8_t *msg, size_t len, const struct fz_ip *from,
 		   uint64_t now_us, uint8_t reply[WG_COOKIE_REPLY_LEN])
 {
 	enum wg_type type = wg_classify(msg, len);
-	uint8_t want[CRYPTO_MAC128_LEN], cookie[WG_COOKIE_LEN], older[WG_COOKIE_LEN];
+	uint8_t want[CRYPTO_MAC128_LEN];
 	size_t at = len - WG_MACS_LEN;
-	uint64_t period;
 	int err;
 
 	if (type != WG_INITIATION && type != WG_RESPONSE)
@@ -129,23 +162,11 @@ int wg_guard_admit(struct wg_guard *g, const uint8_t *msg, size_t len, const str
 	if (now_us >= g->window_us + FZ_SEC(1)) {
 		g->window_us = now_us;
 		g->count = 0;
+		memset(g->by_group, 0, sizeof(g->by_group));
 	}
 	if (g->count < WG_HANDSHAKES_PER_SECOND) {
 		g->count++;
 		return 0;
 	}
-	period = now_us > g->start_us ? (now_us - g->start_us) / COOKIE_PERIOD_US : 0;
-	err = make_cookie(g, from, period, cookie);
-	if (err == 0)
-		err = check_mac2(cookie, msg, len);
-	/* Cookies live 120 s at their owner, so one from the period before may still be in use. */
-	if (err == FZ_ERR_AUTH && period > 0) {
-		err = make_cookie(g, from, period - 1, older);
-		if (err == 0)
-			err = check_mac2(older, msg, len);
-	}
-	if (err != FZ_ERR_AUTH)
-		return err;
-	err = make_reply(g, msg, len, cookie, reply);
-	return err ? err : FZ_ERR_AGAIN;
+	return admit_by_cookie(g, msg, len, from, now_us, reply);
 }

@@ -14,6 +14,10 @@
 #define WG_COOKIE_LEN 16
 #define WG_COOKIE_LIFE_US 120000000u
 #define WG_HANDSHAKES_PER_SECOND 100u /* without a cookie */
+/* With one, of each group of addresses that a secret hash throws together. So the owner of an address cannot
+ * take much time from us, and all of them together a bounded amount. */
+#define WG_COOKIES_PER_SECOND 100u
+#define WG_COOKIE_GROUPS 64
 
 /* Keys that anybody can derive from a public key. */
 struct wg_mac_keys {
@@ -40,7 +44,8 @@ struct wg_guard {
 	struct fz_key secret;
 	uint64_t start_us; /* the secret's cookies change every 128 s from here on */
 	uint64_t window_us; /* start of the second that is being counted */
-	uint32_t count; /* messages with a good mac1 in it */
+	uint32_t count; /* messages with a good mac1 in it, let through without a cookie */
+	uint8_t by_group[WG_COOKIE_GROUPS]; /* those with a cookie */
 };
 FZ_MUST_CHECK int wg_guard_init(struct wg_guard *g, const struct fz_env *env, const struct fz_key *public_key,
 				uint64_t now_us);

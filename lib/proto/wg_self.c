@@ -87,6 +87,7 @@ int wg_self_admit(struct wg_self *s, const uint8_t *msg, size_t len, const struc
 	s->stats.admitted += err == 0;
 	s->stats.bad_mac1 += err == FZ_ERR_AUTH;
 	s->stats.cookies_sent += err == FZ_ERR_AGAIN;
+	s->stats.limited += err == FZ_ERR_FULL;
 	return err;
 }
 

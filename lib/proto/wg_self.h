@@ -16,6 +16,7 @@ struct wg_self_stats {
 	uint64_t admitted; /* handshake messages let through */
 	uint64_t bad_mac1; /* not made for our public key, or damaged */
 	uint64_t cookies_sent; /* under load: answered with a cookie */
+	uint64_t limited; /* under load: dropped although the cookie was right */
 	uint64_t unidentified; /* initiations whose static key could not be decrypted */
 };
 
@@ -28,8 +29,9 @@ const struct wg_self_stats *wg_self_stats(const struct wg_self *s);
 
 /* Check mac1, and the load, for an inbound initiation or response before anything expensive is done with it.
  * from is the sender's address, for a relayed message that of the peer behind the relay.
- * 0 = go on. FZ_ERR_AUTH, FZ_ERR_WIRE = drop. FZ_ERR_AGAIN = under load and mac2 missing or wrong: send the
- * *ret_len bytes of reply back and drop; *ret_len is 0 in all other cases. */
+ * 0 = go on. FZ_ERR_AUTH, FZ_ERR_WIRE, FZ_ERR_FULL (under load: too many with this cookie) = drop.
+ * FZ_ERR_AGAIN = under load and mac2 missing or wrong: send the *ret_len bytes of reply back and drop;
+ * *ret_len is 0 in all other cases. */
 FZ_MUST_CHECK int wg_self_admit(struct wg_self *s, const uint8_t *msg, size_t len, const struct fz_ip *from,
 				uint64_t now_us, uint8_t reply[WG_COOKIE_REPLY_LEN], size_t *ret_len);
 

@@ -143,11 +143,43 @@ START_TEST(cookie)
 	ck_assert_int_eq(admit(&w, &home), FZ_ERR_AGAIN);
 	ck_assert_int_eq(wg_jar_handle_reply(&w.jar, w.reply, sizeof(w.reply), w.now_us), 0);
 	write_message(&w);
-	for (int i = 0; i < 1000; i++)
-		ck_assert_int_eq(admit(&w, &home), 0);
+	ck_assert_int_eq(admit(&w, &home), 0);
 	ck_assert_int_eq(admit(&w, &elsewhere), FZ_ERR_AGAIN);
 	w.msg[sizeof(w.msg) - 1] ^= 1;
 	ck_assert_int_eq(admit(&w, &home), FZ_ERR_AGAIN);
+	teardown(&w);
+}
+END_TEST
+
+/* Whoever owns an address gets cookies: that must not buy any amount of our time. */
+START_TEST(cookie_holder_floods)
+{
+	static const struct fz_ip v6[] = {
+		{ .family = FZ_FAMILY_INET6, .b = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 7, [15] = 1 } },
+		{ .family = FZ_FAMILY_INET6, .b = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 7, [8] = 9, [15] = 2 } },
+		{ .family = FZ_FAMILY_INET6, .b = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 8, [15] = 1 } },
+	};
+	struct world w;
+	int admitted = 0;
+
+	setup(&w);
+	flood(&w);
+	ck_assert_int_eq(admit(&w, &v6[0]), FZ_ERR_AGAIN);
+	ck_assert_int_eq(wg_jar_handle_reply(&w.jar, w.reply, sizeof(w.reply), w.now_us), 0);
+	for (int i = 0; i < 5000; i++) {
+		write_message(&w);
+		int err = admit(&w, &v6[i % 2]); /* one network, any number of addresses */
+		admitted += err == 0;
+		ck_assert(err == 0 || err == FZ_ERR_FULL);
+	}
+	ck_assert_int_le(admitted, WG_COOKIES_PER_SECOND);
+	ck_assert_int_ge(admitted, WG_COOKIES_PER_SECOND - 1);
+	/* nobody else's cookie */
+	ck_assert_int_eq(admit(&w, &v6[2]), FZ_ERR_AGAIN);
+	w.now_us += FZ_SEC(1);
+	flood(&w);
+	write_message(&w);
+	ck_assert_int_eq(admit(&w, &v6[0]), 0);
 	teardown(&w);
 }
 END_TEST
@@ -233,6 +265,6 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("wg_cookie");
 
 	unit_case(s, "guard", mac1, recorded_mac1, allowance);
-	unit_case(s, "cookie", cookie, cookie_age, cookie_too_old, bad_replies);
+	unit_case(s, "cookie", cookie, cookie_holder_floods, cookie_age, cookie_too_old, bad_replies);
 	return s;
 }
