@@ -351,17 +351,6 @@ static void on_authz_created(struct client *c, const struct portal_authz_created
 
 static void on_authz_failed(struct client *c, const struct portal_authz_failed *f)
 {
-	static const char *const words[] = {
-		[PORTAL_REASON_UNKNOWN] = "unknown",
-		[PORTAL_REASON_NOT_FOUND] = "not_found",
-		[PORTAL_REASON_OFFLINE] = "offline",
-		[PORTAL_REASON_VERSION_MISMATCH] = "version_mismatch",
-		[PORTAL_REASON_FORBIDDEN] = "forbidden",
-		[PORTAL_REASON_DISABLED] = "disabled",
-		[PORTAL_REASON_AMBIGUOUS_ADDRESS] = "ambiguous_address",
-		[PORTAL_REASON_MISSING_ADDRESS] = "missing_address",
-		[PORTAL_REASON_INVALID_ADDRESS] = "invalid_address",
-	};
 	struct resource *res = resources_find(&c->resources, &f->resource_id);
 	struct fz_event ev = { .type = FZ_EVENT_REFUSED };
 
@@ -373,7 +362,7 @@ static void on_authz_failed(struct client *c, const struct portal_authz_failed *
 		pending_clear(&res->waiting);
 	}
 	fz_uuid_format(&res->id, ev.u.refused.resource);
-	ev.u.refused.reason = words[f->reason];
+	ev.u.refused.reason = portal_reason_word(f->reason);
 	endpoint_event(c->endpoint, &ev);
 }
 

@@ -65,25 +65,32 @@ static void read_authz_created(struct portal_rd *r, const struct jv *v, struct p
 	a->flow_token = portal_read_flow_token(r, v);
 }
 
+static const char *const reason_words[] = {
+	[PORTAL_REASON_UNKNOWN] = "unknown",
+	[PORTAL_REASON_NOT_FOUND] = "not_found",
+	[PORTAL_REASON_OFFLINE] = "offline",
+	[PORTAL_REASON_VERSION_MISMATCH] = "version_mismatch",
+	[PORTAL_REASON_FORBIDDEN] = "forbidden",
+	[PORTAL_REASON_DISABLED] = "disabled",
+	[PORTAL_REASON_AMBIGUOUS_ADDRESS] = "ambiguous_address",
+	[PORTAL_REASON_MISSING_ADDRESS] = "missing_address",
+	[PORTAL_REASON_INVALID_ADDRESS] = "invalid_address",
+};
+
+const char *portal_reason_word(enum portal_reason reason)
+{
+	return reason_words[reason];
+}
+
 static void read_reason(struct portal_rd *r, const struct jv *v, enum portal_reason *ret,
 			const char **ret_text)
 {
-	static const char *const words[] = {
-		[PORTAL_REASON_NOT_FOUND] = "not_found",
-		[PORTAL_REASON_OFFLINE] = "offline",
-		[PORTAL_REASON_VERSION_MISMATCH] = "version_mismatch",
-		[PORTAL_REASON_FORBIDDEN] = "forbidden",
-		[PORTAL_REASON_DISABLED] = "disabled",
-		[PORTAL_REASON_AMBIGUOUS_ADDRESS] = "ambiguous_address",
-		[PORTAL_REASON_MISSING_ADDRESS] = "missing_address",
-		[PORTAL_REASON_INVALID_ADDRESS] = "invalid_address",
-	};
 	const char *s = portal_rd_str(r, v, "reason");
 
 	*ret = PORTAL_REASON_UNKNOWN;
 	*ret_text = s;
-	for (size_t i = 1; s && i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(s, words[i]) == 0)
+	for (size_t i = 1; s && i < sizeof(reason_words) / sizeof(reason_words[0]); i++)
+		if (strcmp(s, reason_words[i]) == 0)
 			*ret = (enum portal_reason)i;
 }
 

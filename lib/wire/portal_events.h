@@ -153,6 +153,9 @@ enum portal_reason {
 	PORTAL_REASON_INVALID_ADDRESS
 };
 
+/* The portal's word for it, "unknown" for one that we do not know; static. */
+const char *portal_reason_word(enum portal_reason reason);
+
 struct portal_authz_failed {
 	struct fz_uuid resource_id;
 	enum portal_reason reason;

@@ -24,12 +24,12 @@ program, devportal = sys.argv[1:3]
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 portal = Portal(devportal, {
     "sites": [{"name": "HQ"}],
-    "devices": [{"name": "c1", "role": "client", "token": "secret-token"}],
+    "devices": [{"name": "c1", "role": "client", "token": "good-token"}],
     "resources": [{"type": "cidr", "name": "Lab", "address": "10.20.0.0/16", "site": "HQ"}],
     "relays": [],
 })
 try:
-    env = dict(os.environ, FIREZONE_TOKEN="secret-token")
+    env = dict(os.environ, FIREZONE_TOKEN="good-token")
     child = subprocess.Popen([program, "c1", f"ws://127.0.0.1:{portal.port}"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seen = {child.stdout.readline().strip(), child.stdout.readline().strip()}
@@ -41,12 +41,12 @@ try:
     links = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
     assert "tun-firezone" not in links, links
 
-    env["FIREZONE_TOKEN"] = "wrong"
+    env["FIREZONE_TOKEN"] = "bad-secret"
     child = subprocess.Popen([program, "c1", f"ws://127.0.0.1:{portal.port}"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert child.wait(20) == 1
     said = child.stdout.read()
-    assert "token" in said and "wrong" not in said, said
+    assert "token" in said and "bad-secret" not in said, said
     assert subprocess.run([program], capture_output=True, check=False).returncode == 2
 finally:
     portal.stop()
