@@ -32,11 +32,12 @@ extern "C" {
 /** One end of a tunnel. It belongs to one thread at a time; different tunnels are independent. */
 struct fz_wg;
 
-#define FZ_WG_OVERHEAD 32      /**< bytes that a datagram is longer than the packet inside */
-#define FZ_WG_MESSAGE_MAX 148  /**< longest datagram without a packet inside (handshake, keepalive) */
-#define FZ_WG_KEY_STRLEN 45    /**< base64 text of a key with its NUL */
+#define FZ_WG_OVERHEAD 32 /**< bytes that a datagram is longer than the packet inside */
+#define FZ_WG_MESSAGE_MAX 148 /**< longest datagram without a packet inside (handshake, keepalive) */
+#define FZ_WG_KEY_STRLEN 45 /**< base64 text of a key with its NUL */
 
-/** A private, public or pre-shared key. Wipe private ones with fz_wg_key_wipe() when they are of no more use. */
+/** A private, public or pre-shared key. Wipe private ones with fz_wg_key_wipe() when they are of no more use.
+ */
 struct fz_wg_key {
 	uint8_t b[32]; /**< as it stands on the wire */
 };
@@ -58,52 +59,55 @@ FZ_API void fz_wg_key_wipe(struct fz_wg_key *key);
 /** When to re-key, to send a keepalive, to give up. */
 enum fz_wg_timing {
 	FZ_WG_STANDARD = 0, /**< section 6 of the paper: nothing is sent while there is no traffic */
-	FZ_WG_FIREZONE = 1, /**< as Firezone's nodes with ICE: an idle tunnel is kept alive by re-keying, an
-			     * unanswered handshake is given up after 20 s, no session for 540 s ends the tunnel */
-	FZ_WG_FIREZONE_ICELESS = 2 /**< as Firezone's nodes without ICE: keepalive after 5 s, retry after 2 s, given
-				    * up after 90 s */
+	FZ_WG_FIREZONE =
+		1, /**< as Firezone's nodes with ICE: an idle tunnel is kept alive by re-keying, an
+		    * unanswered handshake is given up after 20 s, no session for 540 s ends the tunnel */
+	FZ_WG_FIREZONE_ICELESS = 2 /**< as Firezone's nodes without ICE: keepalive after 5 s, retry after 2 s,
+				    * given up after 90 s */
 };
 
 /** Zero it, set size and peer_public, then set only what you need: 0 means default in every field. */
 struct fz_wg_opts {
-	size_t size;                  /**< sizeof(struct fz_wg_opts), as seen by the caller */
+	size_t size; /**< sizeof(struct fz_wg_opts), as seen by the caller */
 	struct fz_wg_key private_key; /**< ours; all zero = a random one, see fz_wg_public() */
 	struct fz_wg_key peer_public; /**< the other side's; required */
-	struct fz_wg_key psk;         /**< pre-shared key; all zero = none */
-	uint32_t index; /**< 1 to 0xffffff: upper 24 bits of the indices by which the peer names our sessions, so
-			 * that fz_wg_index() of a datagram finds its tunnel among many; 0 = random */
-	uint32_t timing;        /**< enum fz_wg_timing */
-	uint32_t persistent_keepalive_ms; /**< send a keepalive after so long without any traffic, and keep trying
-					   * to have a session; 0 = off, 25000 keeps most NATs open */
+	struct fz_wg_key psk; /**< pre-shared key; all zero = none */
+	uint32_t index; /**< 1 to 0xffffff: upper 24 bits of the indices by which the peer names our sessions,
+			 * so that fz_wg_index() of a datagram finds its tunnel among many; 0 = random */
+	uint32_t timing; /**< enum fz_wg_timing */
+	uint32_t persistent_keepalive_ms; /**< send a keepalive after so long without any traffic, and keep
+					   * trying to have a session; 0 = off, 25000 keeps most NATs open */
 	uint32_t rekey_after_ms; /**< age at which a session in use is replaced, 1000 to 120000; 0 = 120000 */
 };
 
 /** What fz_wg_poll_event() reports. */
 enum fz_wg_event {
-	FZ_WG_SESSION = 0,  /**< a handshake ended well. If we began it, packets can be sent from now on */
-	FZ_WG_SENDABLE = 1, /**< the peer began the handshake and has sent its first packet: now we can send too */
-	FZ_WG_EXPIRED = 2   /**< the peer does not answer, or (Firezone timing) there was no handshake for too long.
-			     * All session keys are gone. The tunnel can be used again: fz_wg_connect(), sending a
-			     * packet, or a handshake from the peer start anew */
+	FZ_WG_SESSION = 0, /**< a handshake ended well. If we began it, packets can be sent from now on */
+	FZ_WG_SENDABLE =
+		1, /**< the peer began the handshake and has sent its first packet: now we can send too */
+	FZ_WG_EXPIRED = 2 /**< the peer does not answer, or (Firezone timing) there was no handshake for too
+			   * long. All session keys are gone. The tunnel can be used again: fz_wg_connect(),
+			   * sending a packet, or a handshake from the peer start anew */
 };
 
 /** Counters since creation; they only grow. Set size before the call. */
 struct fz_wg_stats {
-	size_t size;                     /**< sizeof(struct fz_wg_stats), as seen by the caller */
-	uint64_t sessions;               /**< handshakes that ended well */
-	uint64_t last_session_us;        /**< when the newest one did; 0 = never */
-	uint64_t tx_packets;             /**< packets encapsulated */
-	uint64_t tx_bytes;               /**< their bytes */
-	uint64_t rx_packets;             /**< packets decapsulated */
-	uint64_t rx_bytes;               /**< their bytes, padding included */
-	uint64_t initiations_sent;       /**< handshakes begun or repeated by us */
-	uint64_t cookies_sent;           /**< answers to a flood of handshake messages */
-	uint64_t dropped_malformed;      /**< no WireGuard message, or not for this tunnel, or no IP packet inside */
-	uint64_t dropped_session;        /**< for a session that does not exist or is too old */
-	uint64_t dropped_forged;         /**< does not authenticate */
-	uint64_t dropped_replayed;       /**< packet or handshake message seen before */
-	uint64_t unsendable;             /**< packets refused because there was no session to send them in */
-	uint64_t dropped_load;           /**< handshake messages beyond what one sender may cost under load */
+	size_t size; /**< sizeof(struct fz_wg_stats), as seen by the caller */
+	uint64_t sessions; /**< handshakes that ended well */
+	uint64_t last_session_us; /**< when the newest one did; 0 = never */
+	uint64_t tx_packets; /**< packets encapsulated */
+	uint64_t tx_bytes; /**< their bytes */
+	uint64_t rx_packets; /**< packets decapsulated */
+	uint64_t rx_bytes; /**< their bytes, padding included */
+	uint64_t initiations_sent; /**< handshakes begun or repeated by us */
+	uint64_t cookies_sent; /**< answers to a flood of handshake messages */
+	uint64_t dropped_malformed; /**< no WireGuard message, or not for this tunnel, or no IP packet inside
+				     */
+	uint64_t dropped_session; /**< for a session that does not exist or is too old */
+	uint64_t dropped_forged; /**< does not authenticate */
+	uint64_t dropped_replayed; /**< packet or handshake message seen before */
+	uint64_t unsendable; /**< packets refused because there was no session to send them in */
+	uint64_t dropped_load; /**< handshake messages beyond what one sender may cost under load */
 };
 
 /** Create a tunnel. Nothing is sent before the first packet or fz_wg_connect().
@@ -115,8 +119,8 @@ struct fz_wg_stats {
  *  @retval FZ_ERR_INVAL   peer_public is missing or no valid key, or a field is out of range
  *  @retval FZ_ERR_NOMEM   nothing was allocated
  *  @retval FZ_ERR_CRYPTO  the crypto library failed */
-FZ_API FZ_MUST_CHECK int fz_wg_new(const struct fz_env *env, const struct fz_wg_opts *opts, struct fz_wg **ret,
-				   uint64_t now_us);
+FZ_API FZ_MUST_CHECK int fz_wg_new(const struct fz_env *env, const struct fz_wg_opts *opts,
+				   struct fz_wg **ret, uint64_t now_us);
 /** Wipe all keys and free it; NULL is fine. The peer is told nothing: WireGuard has no goodbye. */
 FZ_API void fz_wg_free(struct fz_wg *wg);
 /** Our public key, which the peer has to know. */
@@ -132,16 +136,16 @@ FZ_API bool fz_wg_can_send(const struct fz_wg *wg, uint64_t now_us);
  *  @param len     its length; 0 makes a keepalive
  *  @param cap     at least @p len + ::FZ_WG_OVERHEAD
  *  @return length of the datagram
- *  @retval FZ_ERR_STATE    no session yet: a handshake has been started (fz_wg_poll_transmit() has it); send the
- *                          packet again after ::FZ_WG_SESSION or ::FZ_WG_SENDABLE, or forget it
+ *  @retval FZ_ERR_STATE    no session yet: a handshake has been started (fz_wg_poll_transmit() has it); send
+ * the packet again after ::FZ_WG_SESSION or ::FZ_WG_SENDABLE, or forget it
  *  @retval FZ_ERR_NOSPACE  cap is too small, nothing happened
  *  @retval FZ_ERR_INVAL    len is more than 65535
  *  @retval FZ_ERR_CRYPTO   the crypto library failed; the packet is lost */
-FZ_API FZ_MUST_CHECK int fz_wg_encapsulate(struct fz_wg *wg, const void *packet, size_t len, void *buf, size_t cap,
-					   uint64_t now_us);
-/** Take one datagram. Afterwards call fz_wg_poll_transmit(): what it gives is the answer, so send it to where this
- *  datagram came from. A result of 0 or more means that the datagram is authentic and new: a caller that lets
- *  its peer roam takes over its source address then, and not before.
+FZ_API FZ_MUST_CHECK int fz_wg_encapsulate(struct fz_wg *wg, const void *packet, size_t len, void *buf,
+					   size_t cap, uint64_t now_us);
+/** Take one datagram. Afterwards call fz_wg_poll_transmit(): what it gives is the answer, so send it to where
+ * this datagram came from. A result of 0 or more means that the datagram is authentic and new: a caller that
+ * lets its peer roam takes over its source address then, and not before.
  *  @param from   source IP address, against floods from forged addresses; NULL = not known
  *  @param dgram  borrowed for the call
  *  @param buf    receives the packet; may be @p dgram + 16, otherwise it must not overlap
@@ -153,23 +157,24 @@ FZ_API FZ_MUST_CHECK int fz_wg_encapsulate(struct fz_wg *wg, const void *packet,
  *  @retval FZ_ERR_WIRE      authentic, but no IP packet inside: count it, drop it, go on
  *  @retval FZ_ERR_AUTH      forged, seen before, or made for another private key: likewise
  *  @retval FZ_ERR_STATE     for a session that does not exist or is too old: likewise
- *  @retval FZ_ERR_AGAIN     too many handshake messages a second; the sender gets a cookie to prove its address
+ *  @retval FZ_ERR_AGAIN     too many handshake messages a second; the sender gets a cookie to prove its
+ * address
  *  @retval FZ_ERR_FULL      too many even with a cookie: count it, drop it, go on
  *  @retval FZ_ERR_NOMEM     a handshake message could not be handled; the peer will repeat it
  *  @retval FZ_ERR_CRYPTO    likewise */
-FZ_API FZ_MUST_CHECK int fz_wg_decapsulate(struct fz_wg *wg, const struct fz_ip *from, const void *dgram, size_t len,
-					   void *buf, size_t cap, uint64_t now_us);
+FZ_API FZ_MUST_CHECK int fz_wg_decapsulate(struct fz_wg *wg, const struct fz_ip *from, const void *dgram,
+					   size_t len, void *buf, size_t cap, uint64_t now_us);
 /** For programs with many tunnels on one socket: the fz_wg_opts.index that a datagram is meant for.
  *  @retval FZ_ERR_NOT_MINE  not a WireGuard message
- *  @retval FZ_ERR_STATE     a handshake initiation, which has none: offer it to each tunnel (one private key can
- *                           belong to many tunnels; only the one with the right peer takes it) */
+ *  @retval FZ_ERR_STATE     a handshake initiation, which has none: offer it to each tunnel (one private key
+ * can belong to many tunnels; only the one with the right peer takes it) */
 FZ_API FZ_MUST_CHECK int fz_wg_index(const void *dgram, size_t len, uint32_t *ret);
 
-/** Write the next datagram that the tunnel itself wants to send; call until 0 after every call above that starts,
- *  takes or times something.
+/** Write the next datagram that the tunnel itself wants to send; call until 0 after every call above that
+ * starts, takes or times something.
  *  @param cap      at least ::FZ_WG_MESSAGE_MAX
- *  @param unix_ns  wall clock, nanoseconds since 1970; a peer refuses handshakes that are not later than the last
- *                  one it saw, also after a restart of ours
+ *  @param unix_ns  wall clock, nanoseconds since 1970; a peer refuses handshakes that are not later than the
+ * last one it saw, also after a restart of ours
  *  @return its length, 0 when there is none
  *  @retval FZ_ERR_NOSPACE  cap is too small, nothing is lost
  *  @retval FZ_ERR_CRYPTO   a message was lost; it is repeated like one lost on the way */

@@ -44,7 +44,8 @@ struct fz_run {
 
 /* ---- out ---- */
 
-/* Send what waits, but leave the newest batch when it may still grow: a full one costs the system as much as a small one. */
+/* Send what waits, but leave the newest batch when it may still grow: a full one costs the system as much as
+ * a small one. */
 static void send_batches(struct fz_run *r, bool may_grow)
 {
 	for (;;) {

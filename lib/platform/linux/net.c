@@ -194,7 +194,8 @@ static void read_link(void *ctx, struct nlmsghdr *msg)
 
 static bool host_forwards(void)
 {
-	static const char *const switches[] = { "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding" };
+	static const char *const switches[] = { "/proc/sys/net/ipv4/ip_forward",
+						"/proc/sys/net/ipv6/conf/all/forwarding" };
 	bool yes = false;
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(*switches); i++) {
@@ -208,8 +209,9 @@ static bool host_forwards(void)
 	return yes;
 }
 
-/* Super-packets of the local stack as large as one batch of datagrams, so that each leaves by one system call. Not where
- * packets are forwarded: larger ones from elsewhere would be cut by the kernel before we see them. */
+/* Super-packets of the local stack as large as one batch of datagrams, so that each leaves by one system
+ * call. Not where packets are forwarded: larger ones from elsewhere would be cut by the kernel before we see
+ * them. */
 static void fit_super_packets(struct lx *lx)
 {
 	uint32_t segs = (FZ_SUPER_MAX - 68) / (lx->tun.mtu + FZ_DATAGRAM_MAX - FZ_TUNNEL_MTU);
