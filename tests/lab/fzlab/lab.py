@@ -207,6 +207,12 @@ class Lab:
         return lab
 
 
+def first_process(lab_id=None):
+    """Of the laboratory of this name that is up, or None."""
+    state = _load(run_folder(lab_id or default_id()))
+    return state["init"][0] if state else None
+
+
 def default_id():
     return os.environ.get("LAB_ID") or "default"
 

@@ -58,7 +58,7 @@ def build(box, folder, kinds4, kinds6, underlay):
     switch = hosts[INTERNET]
     for host in hosts.values():
         _sysctls(host, ipv6__conf__all__accept_dad=0, ipv6__conf__default__accept_dad=0,
-                 ipv6__conf__default__accept_ra=0, ipv4__ping_group_range='"0 2147483647"')
+                 ipv6__conf__default__accept_ra=0)
         if host is not switch:
             _batch(host, ["link set lo up"])
     _batch(switch, ["link set lo up", "link add name br0 type bridge forward_delay 0 mcast_snooping 0",

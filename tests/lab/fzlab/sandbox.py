@@ -16,7 +16,7 @@ import time
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
-MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,14 +54,24 @@ def start_time(pid):
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def become_root():
-    """Without root, continues as root of a user namespace of our own. Returns only if we are root in some way."""
+def become_root(lab_pid=None, outlives_us=False):
+    """Without root, continues as root of a user namespace: a new one, or that of the laboratory with this process.
+
+    A namespace for processes comes with a new one, for we may not go back to one that others own. It ends with us, so
+    it is of no use for a laboratory that outlives us.
+    """
     if os.geteuid() == 0:
         return
     if os.environ.get("FZ_LAB_IN_USERNS"):
         raise LabError("neither root nor a user namespace is to be had")
     os.environ["FZ_LAB_IN_USERNS"] = "1"
-    os.execvp("unshare", ["unshare", "-U", "--map-root-user", sys.executable] + sys.argv)
+    if lab_pid is not None:
+        command = ["nsenter", "-t", str(lab_pid), "-U", "--preserve-credentials"]
+    elif outlives_us:
+        command = ["unshare", "-U", "--map-root-user"]
+    else:
+        command = ["unshare", "-U", "--map-root-user", "-m", "-p", "--fork", "--kill-child", "--mount-proc"]
+    os.execvp(command[0], command + ["--", sys.executable] + sys.argv)
 
 
 def impossible():
@@ -124,7 +134,10 @@ class Sandbox:
             os.kill(self.init_pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        setns(self._own_pid_ns, CLONE_NEWPID)
+        try:
+            setns(self._own_pid_ns, CLONE_NEWPID)
+        except PermissionError:
+            pass  # in a user namespace, which one command shares with no second laboratory
         if self._life is not None:
             os.close(self._life)
             self._life = None
@@ -279,7 +292,18 @@ def _private_folders(folder):
         os.makedirs(upper)
         os.makedirs(work)
         options = f"lowerdir={target},upperdir={upper},workdir={work}"
-        try:
-            mount("overlay", target, "overlay", 0, options)
-        except OSError:
-            mount("overlay", target, "overlay", 0, options + ",userxattr")  # inside a user namespace
+        for more in ("", ",userxattr"):  # the second inside a user namespace
+            try:
+                mount("overlay", target, "overlay", 0, options + more)
+                break
+            except OSError:
+                continue
+        else:
+            _private_copy(target, upper)
+
+
+def _private_copy(target, copy):
+    """Where a folder with mounts in it may not be a layer: a copy of /etc, an empty folder for the others."""
+    if target == "/etc":
+        subprocess.run(["cp", "-a", "/etc/.", copy], check=False, stderr=subprocess.DEVNULL)
+    mount(copy, target, None, MS_BIND)

@@ -71,13 +71,13 @@ def name_servers(lab):
             continue
         server = f"{net.RES4}{net.DNS}" if name in ("gateway", "res") else f"{net.NET4}1"
         host.run(["sh", "-ec", "rm -f /etc/resolv.conf; cat > /etc/resolv.conf"], f"nameserver {server}\n")
-        host.run(["sh", "-ec", "cat > /etc/hosts"], "127.0.0.1 localhost\n::1 localhost\n"
+        host.run(["sh", "-ec", "rm -f /etc/hosts; cat > /etc/hosts"], "127.0.0.1 localhost\n::1 localhost\n"
                  f"{net.public4('portal')} portal\n{net.public6('portal')} portal\n")
 
 
 def _dnsmasq(lab, host, addresses, options):
-    lab.start(host, "dnsmasq", ["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces",
-                                "--conf-file=/dev/null", "--pid-file=", "--log-facility=-", "--user=root",
+    lab.start(host, "dnsmasq", ["dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces",
+                                "--conf-file=/dev/null", "--pid-file=",
                                 "--local-ttl=60"] + [f"--listen-address={each}" for each in addresses] + options,
               network_only=host == net.INTERNET,
               ready=lambda: lab.hosts[host].listens("udp", 53))
