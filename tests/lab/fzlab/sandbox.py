@@ -208,7 +208,10 @@ class Host:
                 os.write(2, f"host {name}: {problem}\n".encode())
                 os._exit(70)
 
-        keeper = subprocess.Popen(["sleep", "infinity"], preexec_fn=become_host, stdin=subprocess.DEVNULL)
+        # Its complaints go to a file: an open pipe would keep whoever reads our output waiting.
+        with open(os.path.join(folder, "keeper.log"), "wb") as log:
+            keeper = subprocess.Popen(["sleep", "infinity"], preexec_fn=become_host, stdin=subprocess.DEVNULL,
+                                      stdout=log, stderr=log)
         os.close(mounts)
         _unreaped.append(keeper)
         return cls(name, keeper.pid, folder)
