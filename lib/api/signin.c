@@ -151,9 +151,8 @@ int fz_signin_handle_callback(struct fz_signin *s, const char *url)
 		return FZ_ERR_STATE;
 	if (query == NULL || !form_value(query, "fragment", fragment, sizeof(fragment)) ||
 	    fragment[0] == '\0' || !form_value(query, "actor_name", actor, sizeof(actor)) ||
-	    !form_value(query, "account_slug", slug, sizeof(slug)))
-		return FZ_ERR_WIRE;
-	if (!form_value(query, "state", state, sizeof(state)) || strlen(state) != HEX_LEN)
+	    !form_value(query, "account_slug", slug, sizeof(slug)) ||
+	    !form_value(query, "state", state, sizeof(state)) || strlen(state) != HEX_LEN)
 		err = FZ_ERR_WIRE;
 	else if (!fz_secret_eq(state, s->state, HEX_LEN))
 		err = FZ_ERR_AUTH;

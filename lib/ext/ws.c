@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/secret.h"
 #include "fzconn/error.h"
 
 /* Pongs that wait for a peer that does not read: more is not answered but ends the connection. */
@@ -97,6 +98,14 @@ static void on_chunk(wslay_event_context_ptr ctx, const struct wslay_event_on_fr
 	w->close_len += arg->data_length;
 }
 
+/* What the portal says holds keys and passwords. */
+static void drop_held(struct ws *w, struct held *h)
+{
+	if (h)
+		fz_wipe(h->data, h->len);
+	fz_free(w->env, h);
+}
+
 static bool hold(struct ws *w, enum ws_type type, uint16_t code, const void *data, size_t len)
 {
 	struct held *h = fz_zalloc(w->env, sizeof(*h) + len + 1);
@@ -180,9 +189,9 @@ void ws_free(struct ws *w)
 	while (w->first) {
 		struct held *h = w->first;
 		w->first = h->next;
-		fz_free(w->env, h);
+		drop_held(w, h);
 	}
-	fz_free(w->env, w->shown);
+	drop_held(w, w->shown);
 	wslay_event_context_free(w->wslay);
 	fz_free(w->env, w);
 }
@@ -211,7 +220,7 @@ bool ws_poll_message(struct ws *w, struct ws_message *ret)
 {
 	struct held *h = w->first;
 
-	fz_free(w->env, w->shown);
+	drop_held(w, w->shown);
 	w->shown = h;
 	if (h == NULL)
 		return false;

@@ -442,6 +442,23 @@ static void keep_alive(struct turn_alloc *a)
 		stun_txn_start(&s->binding, a->env, &turn_schedule, a->now_us);
 }
 
+/* Four lost datagrams of one bind prove little on a lossy line: a refresh decides. But a server that answers
+ * that one, and this one never, will not do so later either. A binding that was confirmed is used as long as
+ * it lives. */
+static void give_up_bind(struct turn_alloc *a, struct turn_chan *c)
+{
+	bool is_alive = c->state == TURN_CHAN_BOUND && turn_chan_usable(c, a->now_us);
+
+	if (++c->rounds >= TURN_ROUNDS_MAX && !is_alive) {
+		a->stats.channel_refused++;
+		turn_chan_refused(&a->chans, c, a->now_us);
+		return;
+	}
+	turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
+	if (a->ctl == CTL_NONE)
+		turn_start_control(a, CTL_REFRESH, &turn_schedule);
+}
+
 static void channels_due(struct turn_alloc *a)
 {
 	struct turn_chan *c;
@@ -454,10 +471,7 @@ static void channels_due(struct turn_alloc *a)
 			turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
 			break;
 		case TURN_CHAN_GIVE_UP:
-			/* Four lost datagrams of one bind prove little on a lossy line: a refresh decides. */
-			turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
-			if (a->ctl == CTL_NONE)
-				turn_start_control(a, CTL_REFRESH, &turn_schedule);
+			give_up_bind(a, c);
 			break;
 		}
 	}

@@ -19,6 +19,7 @@
 	FZ_MS(1100) /* servers need up to a second to forget an allocation that was given back */
 #define TURN_CHALLENGES_MAX 4 /* 401 or 438 in a row */
 #define TURN_REDIRECTS_MAX 3
+#define TURN_ROUNDS_MAX 3 /* of an unanswered CHANNEL-BIND */
 #define TURN_MISMATCHES_MAX 4
 
 /* Families have an index. */

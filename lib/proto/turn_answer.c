@@ -167,8 +167,8 @@ static void handle_redirect(struct turn_alloc *a, const struct stun_msg *m)
 	struct turn_side *s = &a->side[a->active];
 	unsigned other = a->active == SIDE_V4 ? SIDE_V6 : SIDE_V4;
 
-	if (!fz_addr_set(&m->alternate) || m->alternate.ip.family != s->server.ip.family ||
-	    m->alternate.port == 0 || ++a->redirects > TURN_REDIRECTS_MAX) {
+	if (!is_usable(&m->alternate) || m->alternate.ip.family != s->server.ip.family ||
+	    ++a->redirects > TURN_REDIRECTS_MAX) {
 		turn_suspend(a, m->error_code);
 		return;
 	}

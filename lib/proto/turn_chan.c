@@ -137,7 +137,7 @@ int turn_chans_take(struct turn_chans *t, const struct fz_addr *peer, struct tur
 	c->rx_us = 0;
 	c->used = false;
 	c->doubtful = false;
-	c->challenges = 0;
+	c->challenges = c->rounds = 0;
 	*ret = c;
 	return 0;
 }
@@ -205,7 +205,7 @@ void turn_chan_bound(struct turn_chans *t, struct turn_chan *c, uint64_t now_us)
 	c->state = TURN_CHAN_BOUND;
 	c->since_us = now_us;
 	c->used = false;
-	c->challenges = 0;
+	c->challenges = c->rounds = 0;
 	plan(t, c);
 }
 

@@ -33,6 +33,7 @@ struct turn_chan {
 	uint16_t number;
 	uint8_t state; /* enum turn_chan_state */
 	uint8_t challenges; /* answered in a row without success */
+	uint8_t rounds; /* CHANNEL-BINDs in a row that were given up */
 	bool used; /* data went one way or the other since since_us */
 	bool queued; /* in the send list */
 	bool had_nonce; /* the outstanding request carried credentials */

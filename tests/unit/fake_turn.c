@@ -231,7 +231,7 @@ int fake_turn_handle(struct fake_turn *f, const struct fz_addr *to, const uint8_
 	};
 	if (f->free_over_v6 && m.method == TURN_ALLOCATE && to->ip.family == FZ_FAMILY_INET6)
 		f->allocated = f->wrong_owner = false;
-	if (f->silent)
+	if (f->silent || (f->silent_bind && m.method == TURN_CHANNEL_BIND))
 		return 0;
 	if (m.method == STUN_BINDING)
 		return handle_binding(&c, to->ip.family == FZ_FAMILY_INET6);

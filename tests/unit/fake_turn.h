@@ -26,6 +26,7 @@ struct fake_turn {
 	bool signs_challenges; /* 401 and 438 carry MESSAGE-INTEGRITY when the request names a user */
 	bool mismatch_first; /* 437 comes before authentication, unsigned */
 	bool silent;
+	bool silent_bind; /* CHANNEL-BIND is not answered */
 	bool bad_mac; /* signs with a wrong key */
 	bool unsigned_success;
 	bool plain_400_bind; /* no allocation: CHANNEL-BIND gets 400 */

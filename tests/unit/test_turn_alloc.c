@@ -772,6 +772,29 @@ START_TEST(t15_36_failed_bind)
 }
 END_TEST
 
+/* A relay that lives but never answers for one peer: not asked for ever, and asked again when data wants to
+ * go.
+ */
+START_TEST(bind_never_answered_is_bounded)
+{
+	struct rig r;
+	struct fz_addr peer = addr_of("198.51.100.9:1");
+
+	rig_ready(&r);
+	r.f.silent_bind = true;
+	ck_assert_uint_ne(turn_alloc_channel(r.a, &peer, r.now_us), 0);
+	rig_run(&r, FZ_SEC(600));
+	ck_assert_uint_le(fake_turn_count(&r.f, TURN_CHANNEL_BIND, 0), 12);
+	ck_assert_uint_eq(turn_alloc_stats(r.a)->channel_refused, 1);
+	ck_assert_uint_eq(r.n_lost + r.n_failed, 0);
+	r.f.silent_bind = false;
+	ck_assert_uint_ne(turn_alloc_channel(r.a, &peer, r.now_us), 0);
+	rig_turn(&r);
+	ck_assert_uint_eq(r.f.n_channels, 1);
+	rig_close(&r);
+}
+END_TEST
+
 START_TEST(t15_37_data_on_an_unbound_channel)
 {
 	struct rig r;
@@ -974,6 +997,18 @@ START_TEST(redirect)
 	turn_alloc_restart(r.a, r.now_us); /* from elsewhere the first server may have another opinion */
 	ck_assert(turn_alloc_is_server(r.a, &r.f.addr4) && turn_alloc_is_server(r.a, &r.f.addr6));
 	rig_close(&r);
+
+	static const char *const nowhere[] = { "224.0.0.1:3478", "0.0.0.0:3478" };
+	for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+		rig_init(&r);
+		r.f.fail_allocate = 300;
+		r.f.fail_count = 1;
+		r.f.alternate = addr_of(nowhere[i]);
+		rig_open(&r);
+		ck_assert_int_eq(turn_alloc_state(r.a), TURN_SUSPENDED);
+		ck_assert(turn_alloc_is_server(r.a, &r.f.addr4));
+		rig_close(&r);
+	}
 
 	rig_init(&r); /* in circles */
 	r.f.fail_allocate = 300;
@@ -1314,8 +1349,8 @@ Suite *unit_suite(void)
 	unit_case(s, "channels", t15_30_bind_before_the_allocation, t15_30_waiting_binds_are_bounded,
 		  t15_31_family_not_allocated, t15_32_bind_in_flight, t15_33_numbers,
 		  t15_34_refresh_only_in_use, channel_used_one_way_stays, t15_35_bound_again,
-		  t15_36_failed_bind, t15_37_data_on_an_unbound_channel, t15_38_server_matching,
-		  all_numbers_in_use);
+		  t15_36_failed_bind, bind_never_answered_is_bounded, t15_37_data_on_an_unbound_channel,
+		  t15_38_server_matching, all_numbers_in_use);
 	unit_case(s, "servers", server_that_signs_its_challenges, server_that_knows_the_draft_number_only,
 		  families_are_given_up_one_by_one, left_over_allocation_of_ours,
 		  left_over_allocation_of_somebody_else, left_over_allocation_of_somebody_else_on_one_family,
