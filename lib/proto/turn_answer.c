@@ -73,6 +73,29 @@ static enum challenge handle_challenge(struct turn_alloc *a, const struct stun_m
 	}
 }
 
+/* What answers to all authenticated requests have in common. 0: look into it; FZ_ERR_AGAIN: send the request
+ * again, as a new one; FZ_ERR_AUTH: dropped; FZ_ERR_DEAD: it was the end of us. */
+static int screen(struct turn_alloc *a, const struct stun_msg *m, bool had_nonce, uint8_t *tries,
+		  enum trust *ret_trust)
+{
+	if (judge(a, m, had_nonce, ret_trust) != 0)
+		return FZ_ERR_AUTH;
+	if (m->cls != STUN_ERROR)
+		return 0;
+	switch (handle_challenge(a, m, *ret_trust, had_nonce, tries)) {
+	case CHALLENGE_ANSWER:
+		return FZ_ERR_AGAIN;
+	case CHALLENGE_REFUSED:
+		turn_die(a, TURN_REASON_UNAUTHORISED);
+		return FZ_ERR_DEAD;
+	case CHALLENGE_IGNORE:
+		return ignore_unsigned(a);
+	case CHALLENGE_NONE:
+		break;
+	}
+	return 0;
+}
+
 /* ---- BINDING ---- */
 
 static int handle_binding(struct turn_alloc *a, struct turn_side *s, unsigned side,
@@ -315,27 +338,18 @@ static bool is_tolerable(const struct turn_alloc *a, const struct stun_msg *m)
 static int handle_control(struct turn_alloc *a, const struct stun_msg *m)
 {
 	enum trust trust;
+	int err;
 
 	if (m->method != (a->ctl == CTL_ALLOCATE ? TURN_ALLOCATE : TURN_REFRESH) ||
 	    (m->cls == STUN_ERROR && m->error_code == 0))
 		return ignore_useless(a);
-	if (judge(a, m, a->ctl_had_nonce, &trust) != 0)
-		return FZ_ERR_AUTH;
-	if (m->cls == STUN_ERROR) {
-		switch (handle_challenge(a, m, trust, a->ctl_had_nonce, &a->ctl_challenges)) {
-		case CHALLENGE_ANSWER:
-			stun_txn_take_rtt(&a->ctl_txn, &a->rtt_us, a->now_us);
-			repeat_control(a);
-			return 0;
-		case CHALLENGE_REFUSED:
-			turn_die(a, TURN_REASON_UNAUTHORISED);
-			return 0;
-		case CHALLENGE_IGNORE:
-			return ignore_unsigned(a);
-		case CHALLENGE_NONE:
-			break;
-		}
+	err = screen(a, m, a->ctl_had_nonce, &a->ctl_challenges, &trust);
+	if (err == FZ_ERR_AGAIN) {
+		stun_txn_take_rtt(&a->ctl_txn, &a->rtt_us, a->now_us);
+		repeat_control(a);
 	}
+	if (err)
+		return err == FZ_ERR_AUTH ? err : 0;
 	/* An open success would mean a relay without authentication: not what we were told to use. */
 	if (trust == UNSIGNED ? !is_tolerable(a, m) : trust == OPEN && m->cls == STUN_SUCCESS)
 		return ignore_unsigned(a);
@@ -372,25 +386,15 @@ static void handle_bind_error(struct turn_alloc *a, struct turn_chan *c, const s
 static int handle_bind(struct turn_alloc *a, struct turn_chan *c, const struct stun_msg *m)
 {
 	enum trust trust;
+	int err;
 
 	if (m->method != TURN_CHANNEL_BIND || (m->cls == STUN_ERROR && m->error_code == 0))
 		return ignore_useless(a);
-	if (judge(a, m, c->had_nonce, &trust) != 0)
-		return FZ_ERR_AUTH;
-	if (m->cls == STUN_ERROR) {
-		switch (handle_challenge(a, m, trust, c->had_nonce, &c->challenges)) {
-		case CHALLENGE_ANSWER:
-			turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
-			return 0;
-		case CHALLENGE_REFUSED:
-			turn_die(a, TURN_REASON_UNAUTHORISED);
-			return 0;
-		case CHALLENGE_IGNORE:
-			return ignore_unsigned(a);
-		case CHALLENGE_NONE:
-			break;
-		}
-	}
+	err = screen(a, m, c->had_nonce, &c->challenges, &trust);
+	if (err == FZ_ERR_AGAIN)
+		turn_chan_start(&a->chans, c, &turn_schedule, a->now_us);
+	if (err)
+		return err == FZ_ERR_AUTH ? err : 0;
 	if (trust != SIGNED)
 		return ignore_unsigned(a);
 	stun_txn_take_rtt(&c->txn, &a->rtt_us, a->now_us);
