@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "ext/proxy.h"
 #include "fzconn/error.h"
 
 struct stream_set {
@@ -218,11 +219,11 @@ uint64_t stream_set_next_timeout(const struct stream_set *set)
 
 /* Addresses found by other means enter libcurl as "host:port:addr,addr,...", so that TLS still checks the
  * name. */
-static int set_addrs(struct stream *s, const struct stream_opts *o)
+static int set_addrs(struct stream *s, const struct stream_opts *o, const char *host, uint16_t port)
 {
 	char line[256 + 16 + 16 * (FZ_IP_STRLEN + 3)];
 	size_t n = o->addrs_len < 16 ? o->addrs_len : 16;
-	int at = snprintf(line, sizeof(line), "%s:%u:", o->host, o->port);
+	int at = snprintf(line, sizeof(line), "%s:%u:", host, port);
 
 	for (size_t i = 0; i < n; i++) {
 		char ip[FZ_IP_STRLEN];
@@ -239,6 +240,9 @@ static int set_addrs(struct stream *s, const struct stream_opts *o)
 static int configure(struct stream *s, const struct stream_opts *o)
 {
 	char url[256 + 32];
+	struct proxy proxy = { .port = 0 };
+	bool has_proxy = proxy_find(o->host, o->tls, &proxy);
+	const char *hop = has_proxy ? proxy.host : o->host;
 	bool v6 = strchr(o->host, ':') != NULL;
 	long total = o->total_ms ? (long)o->total_ms : 15000;
 
@@ -256,6 +260,10 @@ static int configure(struct stream *s, const struct stream_opts *o)
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* closing must not wait for a name server */
 	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+	/* what was found here is what counts, "" is none */
+	if (curl_easy_setopt(e, CURLOPT_PROXY, proxy.url) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_NOPROXY, "") != CURLE_OK)
+		return FZ_ERR_NOMEM;
 	curl_easy_setopt(e, CURLOPT_HTTPPROXYTUNNEL,
 			 1L); /* we bring the bytes: plain HTTP is tunnelled too */
 	curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
@@ -266,7 +274,19 @@ static int configure(struct stream *s, const struct stream_opts *o)
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->detail);
 	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
 	curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, s);
-	return o->addrs_len && !v6 ? set_addrs(s, o) : 0;
+	if (o->addrs_len == 0 || hop[0] == '\0' || strchr(hop, ':'))
+		return 0;
+	return set_addrs(s, o, hop, has_proxy ? proxy.port : o->port);
+}
+
+const char *stream_hop(const char *host, bool tls, char buf[256])
+{
+	struct proxy proxy;
+
+	if (proxy_find(host, tls, &proxy) && proxy.host[0])
+		host = proxy.host;
+	snprintf(buf, 256, "%s", host);
+	return buf;
 }
 
 int stream_open(struct stream_set *set, const struct stream_opts *opts, struct stream **ret, uint64_t now_us)

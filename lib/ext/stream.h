@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte streams to a host by name: resolving, TCP (all addresses raced), proxy from the environment, TLS with
+/* Byte streams to a host by name: TCP (all addresses raced), proxy from the environment, TLS with
  * verification, in one. Adapter of libcurl's multi interface; nothing here blocks or starts a wait of its
- * own.
+ * own. Names are resolved before (ext/dnsres.h): libcurl would start a thread for each.
  *
  * A set serves any number of streams of one event loop. It says through `watch` which descriptors it wants to
  * hear of, the loop reports level-triggered readiness with stream_set_handle_ready(), and time with
@@ -38,10 +38,14 @@ struct stream_opts {
 	bool tls;
 	uint32_t connect_ms; /* for TCP, from the moment the addresses are known; 0 = 5000 */
 	uint32_t total_ms; /* for everything until open; 0 = 15000 */
-	const struct fz_ip *addrs; /* addresses of host, found by other means; none = the system's resolver */
+	const struct fz_ip *addrs; /* addresses of what stream_hop() says; none = libcurl resolves it */
 	size_t addrs_len;
 	const char *ca_file; /* PEM file of trust roots; NULL = the system's */
 };
+/* The name or literal that a stream to host connects to: itself, or the proxy that the environment names for
+ * it, if that is no nonsense. */
+const char *stream_hop(const char *host, bool tls, char buf[256]);
+
 enum stream_state { STREAM_CONNECTING, STREAM_OPEN, STREAM_FAILED };
 
 /* FZ_ERR_INVAL: the host is no name. */

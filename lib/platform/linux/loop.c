@@ -142,6 +142,8 @@ static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 		return FZ_READY_WAKE;
 	case LX_TAG_STREAM:
 		return lx_streams_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
+	case LX_TAG_NAMES:
+		return lx_names_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
 	}
 	return 0;
 }

@@ -23,7 +23,7 @@
 #define LX_NAME_MAX 16 /* IFNAMSIZ */
 
 /* What an epoll event belongs to: the low half of its data; the high half is the descriptor. */
-enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM, LX_TAG_WAKE };
+enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM, LX_TAG_NAMES, LX_TAG_WAKE };
 
 struct lx_tun {
 	int fd; /* -1 = closed */
@@ -46,7 +46,7 @@ struct lx_sock {
 
 struct lx_rx; /* receive buffers, udp.c */
 struct lx_net; /* netlink requests and what was applied, net.c */
-struct stream_set; /* ext/stream.h */
+struct lx_streams; /* streams and lookups under way, streams.c */
 struct lx_watch; /* netlink notifications, watch.c */
 
 struct lx {
@@ -63,7 +63,7 @@ struct lx {
 	struct lx_watch *watch;
 	bool tun_lost; /* to be told by net_event */
 	bool tun_dead; /* reads fail: not in the epoll set any more */
-	struct stream_set *streams; /* NULL until the first is opened */
+	struct lx_streams *streams; /* NULL until the first is opened */
 };
 
 /* loop.c */
@@ -121,8 +121,9 @@ int lx_stream_recv(void *p, struct fz_stream *s, void *buf, size_t cap);
 void lx_stream_close(void *p, struct fz_stream *s);
 void lx_streams_close(struct lx *lx);
 uint64_t lx_streams_next(struct lx *lx);
-/* Both drive connections; true when some stream may be read, written or have changed its state. */
+/* All drive connections; true when some stream may be read, written or have changed its state. */
 bool lx_streams_event(struct lx *lx, int fd, uint32_t events);
+bool lx_names_event(struct lx *lx, int fd, uint32_t events);
 bool lx_streams_run(struct lx *lx, uint64_t now_us);
 
 #endif
