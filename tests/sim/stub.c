@@ -41,7 +41,7 @@ struct resource {
 struct turn {
 	bool exists;
 	struct fz_addr addr4, addr6;
-	char username[64], password[64];
+	char username[64], password[64], hidden_from;
 };
 
 struct grant {
@@ -164,7 +164,7 @@ static struct line *find_line(struct stub *s, bool is_gateway, unsigned number)
 
 /* ---- what devices are told ---- */
 
-static void add_relays(struct text *t, const struct stub *s)
+static void add_relays(struct text *t, const struct stub *s, bool for_gateway)
 {
 	char a[FZ_ADDR_STRLEN], id[37];
 	const char *comma = "";
@@ -172,7 +172,7 @@ static void add_relays(struct text *t, const struct stub *s)
 	for (unsigned i = 0; i < STUB_RELAYS_MAX; i++) {
 		const struct turn *r = &s->relays[i];
 		const struct fz_addr *addrs[] = { &r->addr4, &r->addr6 };
-		for (size_t k = 0; k < 2 && r->exists; k++) {
+		for (size_t k = 0; k < 2 && r->exists && r->hidden_from != (for_gateway ? 'g' : 'c'); k++) {
 			if (addrs[k]->ip.family == FZ_FAMILY_NONE)
 				continue;
 			add(t,
@@ -207,7 +207,7 @@ static void say_init(struct stub *s, const struct line *l)
 	    "{\"interface\":{\"ipv4\":\"100.64.%u.%u\",\"ipv6\":\"fd00:2021:1111::%u:%u\"},\"config\":{"
 	    "\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true},\"relays\":[",
 	    l->is_gateway, l->number, l->is_gateway, l->number);
-	add_relays(&t, s);
+	add_relays(&t, s, l->is_gateway);
 	add(&t, "],\"resources\":[");
 	for (unsigned i = 0; i < STUB_RESOURCES_MAX; i++) {
 		if (!s->resources[i].exists)
@@ -377,7 +377,7 @@ static void on_no_relays(struct stub *s, const struct line *l)
 	s->stats.no_relays++;
 	t.len = 0;
 	add(&t, "{\"disconnected_ids\":[],\"connected\":[");
-	add_relays(&t, s);
+	add_relays(&t, s, l->is_gateway);
 	add(&t, "]}");
 	say(s, l, "relays_presence", t.v);
 }
@@ -549,12 +549,13 @@ static void tell_relays(struct stub *s, const char *gone)
 {
 	static struct text t;
 
-	t.len = 0;
-	add(&t, "{\"disconnected_ids\":[%s],\"connected\":[", gone);
-	add_relays(&t, s);
-	add(&t, "]}");
-	stub_say(s, false, "relays_presence", t.v);
-	stub_say(s, true, "relays_presence", t.v);
+	for (unsigned k = 0; k < 2; k++) {
+		t.len = 0;
+		add(&t, "{\"disconnected_ids\":[%s],\"connected\":[", gone);
+		add_relays(&t, s, k == 1);
+		add(&t, "]}");
+		stub_say(s, k == 1, "relays_presence", t.v);
+	}
 }
 
 void stub_add_relay(struct stub *s, unsigned n, const struct fz_addr *addr4, const struct fz_addr *addr6,
@@ -566,6 +567,11 @@ void stub_add_relay(struct stub *s, unsigned n, const struct fz_addr *addr4, con
 	snprintf(r->username, sizeof(r->username), "%s", username);
 	snprintf(r->password, sizeof(r->password), "%s", password);
 	tell_relays(s, "");
+}
+
+void stub_limit_relay(struct stub *s, unsigned n, char role)
+{
+	s->relays[n].hidden_from = role == 'c' ? 'g' : 'c';
 }
 
 void stub_remove_relay(struct stub *s, unsigned n)

@@ -34,6 +34,8 @@ void stub_set_down(struct stub *s, bool is_down);
 /* What it administers. Everybody online is told of changes. */
 void stub_add_relay(struct stub *s, unsigned n, const struct fz_addr *addr4, const struct fz_addr *addr6,
 		    const char *username, const char *password);
+/* Only clients ('c') or gateways ('g') hear of it from now on. */
+void stub_limit_relay(struct stub *s, unsigned n, char role);
 void stub_remove_relay(struct stub *s, unsigned n);
 /* filters: a JSON array. One that exists is updated: address for clients, filters for everybody. */
 void stub_set_resource(struct stub *s, unsigned n, const char *cidr, const char *filters);
