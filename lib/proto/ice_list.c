@@ -34,22 +34,18 @@ void ice_list_clear(struct ice_list *s)
 enum {
 	TIER_UNFIT = 0,
 	TIER_SUSPECT = 1, /* and nominated: one more */
-	TIER_UNPROVEN = 3, /* nominated, but no check of ours was answered yet */
-	TIER_PROVEN = 4 /* and nominated: one more */
+	TIER_WORKS = 3 /* and nominated: one more */
 };
 
-/* A controlled agent follows nominations, but what answered it works as well. A nomination alone proves
- * little: whoever saw the request can send copies of it from anywhere. So it counts only where the portal
- * announced the address, and only while nothing that answers is known. */
+/* A controlled agent follows nominations, but what answered it works as well. A nomination alone counts for
+ * nothing (RFC 8445 section 7.3.1.5): whoever saw the request can send copies of it from anywhere, and the
+ * answer to our own check comes within the same round trip. */
 static int tier(const struct ice_list *s, const struct ice_pair *p)
 {
-	bool is_nominated = !s->is_controlling && p->is_nominated;
-
-	if (!p->has_succeeded && (!is_nominated || s->remotes.v[p->remote].c.kind == CAND_PRFLX))
+	if (!p->has_succeeded)
 		return TIER_UNFIT;
-	if (ice_pair_is_suspect(p, s->is_controlling, s->now_us))
-		return TIER_SUSPECT + is_nominated;
-	return p->has_succeeded ? TIER_PROVEN + is_nominated : TIER_UNPROVEN;
+	bool is_suspect = ice_pair_is_suspect(p, s->is_controlling, s->now_us);
+	return (is_suspect ? TIER_SUSPECT : TIER_WORKS) + (!s->is_controlling && p->is_nominated);
 }
 
 static int best_pair(const struct ice_list *s)
@@ -69,7 +65,7 @@ static int best_pair(const struct ice_list *s)
 
 bool ice_list_works(const struct ice_list *s, const struct ice_pair *p)
 {
-	return tier(s, p) >= TIER_UNPROVEN;
+	return tier(s, p) >= TIER_WORKS;
 }
 
 static enum path_reason change_reason(const struct ice_list *s, int best)
@@ -338,8 +334,7 @@ static void watch_rivals(struct ice_list *s, int at)
 			s->pairs.v[i].rivals = 0;
 		return;
 	}
-	if (selected == NULL || s->is_controlling || !p->is_nominated ||
-	    (selected->has_succeeded && !p->has_succeeded))
+	if (selected == NULL || s->is_controlling || !p->is_nominated || !p->has_succeeded)
 		return;
 	if (p->rivals < UINT8_MAX)
 		p->rivals++;

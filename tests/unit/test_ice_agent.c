@@ -337,8 +337,7 @@ START_TEST(a_worse_success_changes_nothing)
 }
 END_TEST
 
-/* An address that the portal announced is as good as the peer's word, as long as nothing better is known. */
-START_TEST(controlled_follows_use_candidate_at_once)
+START_TEST(controlled_follows_use_candidate_once_answered)
 {
 	struct rig r;
 	struct path_route relayed = route(HOST, false, PEER_RELAY);
@@ -355,15 +354,15 @@ START_TEST(controlled_follows_use_candidate_at_once)
 	req = plain_request(&r, 1);
 	req.use_candidate = true;
 	request(&r, &relayed, &req);
-	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
+	expect_no_event(&r);
 	expect_answer(&r, &relayed, 1);
-	expect_no_event(&r);
 	answer(&r, &c);
-	expect_no_event(&r);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_RELAY);
 	drain(&r);
 	request(&r, &relayed, &req);
 	expect_answer(&r, &relayed, 1);
 	expect_quiet(&r); /* the schedule of an answered pair does not move */
+	expect_no_event(&r);
 	rig_done(&r);
 }
 END_TEST
@@ -645,7 +644,7 @@ START_TEST(controlled_notices_that_the_peer_moved)
 	for (int i = 0; i < 10; i++) {
 		request(&r, &direct, &req);
 		request(&r, &relayed, &req);
-		drain(&r);
+		answer_all(&r);
 		advance(&r, FZ_MS(1500));
 	}
 	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_HOST);
@@ -677,8 +676,8 @@ START_TEST(controlled_follows_withdrawn_nomination)
 	req.use_candidate = true;
 	request(&r, &relayed, &req);
 	request(&r, &direct, &req);
-	expect_event(&r, PATH_SELECTED, PATH_REASON_BETTER, PEER_HOST);
-	drain(&r);
+	answer_all(&r);
+	expect_event(&r, PATH_SELECTED, PATH_REASON_FIRST, PEER_HOST);
 	req.use_candidate = false;
 	advance(&r, FZ_SEC(1) - 1);
 	request(&r, &direct, &req);
@@ -1156,7 +1155,7 @@ Suite *unit_suite(void)
 	unit_case(s, "checks", first_round_in_order_of_preference, every_check_has_a_new_id, triggered_check,
 		  route_ready_checks_at_once, peer_reflexive, idle_profile, rebuild_checks_everything_again);
 	unit_case(s, "selection", controlling_nominates_and_improves, a_worse_success_changes_nothing,
-		  controlled_follows_use_candidate_at_once,
+		  controlled_follows_use_candidate_once_answered,
 		  controlled_leaves_a_working_path_only_for_an_answer, replayed_nomination_moves_nothing,
 		  switch_away_from_a_silent_pair, controlled_notices_that_the_peer_moved,
 		  controlled_follows_withdrawn_nomination, promotion_keeps_the_path, role_conflicts);
