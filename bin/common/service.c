@@ -11,6 +11,7 @@
 
 #include "logger.h"
 #include "privilege.h"
+#include "report.h"
 
 /* How long the last words to peers and portal may take. */
 #define GOODBYE_MS 1000
@@ -56,59 +57,7 @@ static void ignore_signals(void)
 	signal(SIGTERM, SIG_IGN);
 }
 
-/* ---- events ---- */
-
-static void log_addresses(const struct fz_event *ev)
-{
-	char local[FZ_ADDR_STRLEN], remote[FZ_ADDR_STRLEN];
-
-	say(FZ_LOG_DEBUG, "peer %u: %s -> %s", ev->u.peer.number, fz_addr_format(&ev->u.peer.local, local),
-	    fz_addr_format(&ev->u.peer.remote, remote));
-}
-
-static void log_event(const struct fz_event *ev)
-{
-	switch (ev->type) {
-	case FZ_EVENT_PORTAL_UP:
-		say(FZ_LOG_INFO, "signed in at the portal");
-		break;
-	case FZ_EVENT_PORTAL_DOWN:
-		say(FZ_LOG_INFO, "%s: %s; next attempt in %.1f s",
-		    ev->u.portal_down.was_up ? "lost the portal" : "the portal is not reached",
-		    ev->u.portal_down.reason, (double)ev->u.portal_down.retry_us / 1e6);
-		break;
-	case FZ_EVENT_READY:
-		say(FZ_LOG_INFO, "the tunnel interface is ready");
-		break;
-	case FZ_EVENT_PEER_UP:
-		say(FZ_LOG_INFO, "peer %u (%s): connected, path %s", ev->u.peer.number, ev->u.peer.id,
-		    ev->u.peer.path);
-		log_addresses(ev);
-		break;
-	case FZ_EVENT_PEER_PATH:
-		say(FZ_LOG_INFO, "peer %u: path is now %s", ev->u.peer.number, ev->u.peer.path);
-		log_addresses(ev);
-		break;
-	case FZ_EVENT_PEER_DOWN:
-		say(FZ_LOG_INFO, "peer %u (%s): disconnected: %s", ev->u.peer.number, ev->u.peer.id,
-		    ev->u.peer.path);
-		break;
-	case FZ_EVENT_GRANTED:
-		say(FZ_LOG_INFO, "access granted: resource %s, peer %s", ev->u.grant.resource,
-		    ev->u.grant.peer);
-		break;
-	case FZ_EVENT_REVOKED:
-		say(FZ_LOG_INFO, "access ended: resource %s, peer %s: %s", ev->u.grant.resource,
-		    ev->u.grant.peer, ev->u.grant.reason);
-		break;
-	case FZ_EVENT_REFUSED:
-		say(FZ_LOG_INFO, "access refused: resource %s: %s", ev->u.refused.resource,
-		    ev->u.refused.reason);
-		break;
-	default:
-		break;
-	}
-}
+/* ---- words to others ---- */
 
 static void notify_manager(const char *state)
 {
@@ -154,12 +103,12 @@ static enum exit_code end_of(const struct service *s, int err, const char *text)
 
 /* ---- the loop ---- */
 
-static bool is_over(const struct service *s, struct fz_run *run, enum exit_code *ret)
+static bool is_over(const struct service *s, struct fz_run *run, struct report *report, enum exit_code *ret)
 {
 	struct fz_event ev;
 
 	while (fz_run_poll_event(run, &ev)) {
-		log_event(&ev);
+		report_event(report, &ev);
 		if (ev.type == FZ_EVENT_DEAD) {
 			*ret = end_of(s, ev.u.dead.err, ev.u.dead.text);
 			return true;
@@ -176,6 +125,7 @@ static bool is_over(const struct service *s, struct fz_run *run, enum exit_code 
 
 static enum exit_code loop(const struct service *s, struct fz_run *run)
 {
+	static struct report report; /* too big for the stack */
 	enum exit_code code;
 	int err;
 
@@ -191,7 +141,7 @@ static enum exit_code loop(const struct service *s, struct fz_run *run)
 			fz_run_reset(run);
 		}
 		err = fz_run_run(run);
-		if (is_over(s, run, &code))
+		if (is_over(s, run, &report, &code))
 			return code;
 		if (err < 0)
 			return end_of(s, err, fz_strerror(err));

@@ -217,6 +217,7 @@ class Run(unittest.TestCase):
             program.wait_for(READY)
             self.portal.ctl("kick", name)
             self.ends(program, TOKEN, "expired", "make a new one")
+            self.assertNotIn("next attempt", program.out)
 
     def test_portal_refuses_join(self):
         self.portal.ctl("fail-join", "reason=disabled", "role=client")
