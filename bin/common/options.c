@@ -46,7 +46,14 @@ static void show_help(const struct program *p)
 	for (const struct option_row *o = p->options; o->name; o++)
 		if (*o->name)
 			show_option(o);
-	printf("  -h, --help\n          show this text\n  -V, --version\n          show the version\n");
+	printf("  -h, --help\n          show this text\n");
+	if (p->is_command)
+		return;
+	printf("  -V, --version\n          show the version\n");
+	if (p->commands)
+		printf("\nCommands:\n");
+	for (const struct command_row *c = p->commands; c && c->name; c++)
+		printf("  %s\n          %s\n", c->name, c->help);
 	printf("\nVariables without an option:\n");
 	for (const struct option_row *o = p->options; o->name; o++)
 		if (*o->name == '\0')
@@ -54,6 +61,12 @@ static void show_help(const struct program *p)
 	printf("\nExit status:\n");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(*exits); i++)
 		printf("  %d  %s\n", (int)exits[i].code, exits[i].text);
+}
+
+static void leave_with_help(const struct program *p)
+{
+	show_help(p);
+	exit(EXIT_OK);
 }
 
 static void usage_error(const struct program *p, const char *fmt, ...) FZ_PRINTF(2, 3);
@@ -128,6 +141,8 @@ struct words {
 	int left;
 };
 
+static const struct command_row *parse_words(const struct program *p, struct words *w);
+
 static const struct option_row *find_option(const struct program *p, const char *arg, char **ret_value)
 {
 	size_t len = strcspn(arg, "=");
@@ -175,65 +190,73 @@ static void take_option(const struct program *p, struct words *w, bool seen[OPTI
 	set_value(p, o, given, value);
 }
 
-static void take_command(const struct program *p, struct words *w)
+static const struct command_row *take_command(const struct program *p, struct words *w)
 {
 	const char *name = *w->at++;
 	const struct command_row *c = p->commands;
 
-	if (--w->left > 0 && strcmp(name, "standalone") == 0)
-		usage_error(p, "\"%s\" stands behind %s: options come first", *w->at, name);
-	if (strcmp(name, "help") == 0) {
-		show_help(p);
-		exit(EXIT_OK);
-	}
+	w->left--;
+	if (strcmp(name, "help") == 0 && w->left > 0)
+		name = *w->at; /* of that command, after a look whether it exists */
+	else if (strcmp(name, "help") == 0)
+		leave_with_help(p);
 	while (c->name && strcmp(c->name, name) != 0)
 		c++;
 	if (c->name == NULL)
 		usage_error(p, "there is no command \"%s\"", name);
-	if (c->refusal == NULL)
-		return;
-	fprintf(stderr, "%s: %s\n", p->name, c->refusal);
-	exit(EXIT_FAILED);
+	if (w->left > 0 && name == *w->at)
+		leave_with_help(c->sub ? c->sub : p);
+	if (c->sub)
+		parse_words(c->sub, w);
+	else if (w->left > 0)
+		usage_error(p, "\"%s\" stands behind %s: options come first", *w->at, name);
+	return c;
 }
 
 static void take_word(const struct program *p, struct words *w)
 {
-	if (p->commands) {
-		take_command(p, w);
-		return;
-	}
 	if (p->positional == NULL || *p->positional)
 		usage_error(p, "unexpected argument"); /* not repeated: it may be the token */
 	*p->positional = *w->at++;
 	w->left--;
 }
 
-void options_parse(const struct program *p, int argc, char **argv)
+static const struct command_row *parse_words(const struct program *p, struct words *w)
 {
-	struct words w = { argv + 1, argc - 1 };
+	const struct command_row *command = NULL;
 	bool seen[OPTIONS_MAX] = { false }, only_words = false;
 
-	while (w.left > 0) {
-		const char *arg = *w.at;
+	while (w->left > 0) {
+		const char *arg = *w->at;
 		if (only_words || arg[0] != '-' || arg[1] == '\0') {
-			take_word(p, &w);
+			if (p->commands)
+				command = take_command(p, w);
+			else
+				take_word(p, w);
 		} else if (strcmp(arg, "--") == 0) {
 			only_words = true;
-			w.at++;
-			w.left--;
+			w->at++;
+			w->left--;
 		} else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
-			show_help(p);
-			exit(EXIT_OK);
-		} else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0) {
+			leave_with_help(p);
+		} else if (!p->is_command && (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)) {
 			printf("%s %s\n", p->name, fz_version());
 			exit(EXIT_OK);
 		} else {
-			take_option(p, &w, seen);
+			take_option(p, w, seen);
 		}
 	}
 	for (const struct option_row *o = p->options; o->name; o++)
 		if (o->env && o->into && !seen[o - p->options])
 			take_variable(p, o);
+	return command;
+}
+
+const struct command_row *options_parse(const struct program *p, int argc, char **argv)
+{
+	struct words w = { argv + 1, argc - 1 };
+
+	return parse_words(p, &w);
 }
 
 void options_warn(const struct program *p)

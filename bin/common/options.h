@@ -44,14 +44,17 @@ struct option_row {
 	const char *works_with; /* a value that needs no such warning */
 };
 
-/* A word after the options. */
+/* A word after the options, which may have options of its own behind it. */
 struct command_row {
 	const char *name; /* NULL ends the table */
-	const char *refusal; /* why it is not to be had; NULL = the word means what the program does anyway */
+	const char *help;
+	const struct program *sub; /* NULL = nothing may follow */
+	enum exit_code (*run)(void); /* NULL = what the program does anyway */
 };
 
 struct program {
-	const char *name; /* "fz-client" */
+	const char *name; /* "fz-client"; that of a command is "fz-client sign-in" */
+	bool is_command; /* has no version */
 	const char *synopsis; /* behind the name in the usage line */
 	const char *description; /* one paragraph */
 	const struct option_row *options; /* at most 64 */
@@ -59,8 +62,9 @@ struct program {
 	char **positional; /* where the one argument goes, NULL = none is taken */
 };
 
-/* Parse all; handles --help and --version, and wrong usage, by leaving the program. */
-void options_parse(const struct program *p, int argc, char **argv);
+/* Parse all; handles --help and --version, and wrong usage, by leaving the program. The command that was
+ * given, NULL = none. */
+const struct command_row *options_parse(const struct program *p, int argc, char **argv);
 /* Warn of options that have no effect yet. */
 void options_warn(const struct program *p);
 

@@ -19,6 +19,6 @@ _fz_client()
 	mapfile -t COMPREPLY < <(compgen -W "--activate-internet-resource -u --api-url --check --dns-control --exit -i
 		--firezone-id --firezone-name --flow-logs --inc-buf -l --log-dir --log-format -m
 		--max-partition-time --metrics --no-check --no-telemetry --no-watch
-		--otlp-grpc-endpoint --token-path -h --help -V --version standalone help" -- "$cur")
+		--otlp-grpc-endpoint --token-path -h --help -V --version sign-in sign-out standalone help" -- "$cur")
 }
 complete -F _fz_client fz-client

@@ -4,6 +4,7 @@
 #include "privilege.h"
 #include "service.h"
 #include "settings.h"
+#include "signin.h"
 #include "smbios.h"
 #include "token.h"
 
@@ -72,18 +73,60 @@ static const struct option_row options[] = {
 	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
 };
 
+static const char *auth_url, *account;
+static bool force;
+
+static const struct option_row sign_in_options[] = {
+	{ "account-slug", 0, "FIREZONE_ACCOUNT_SLUG", OPTION_TEXT, &account, "SLUG",
+	  "short name of the account; default: the page asks for it", NULL, NULL },
+	{ "auth-base-url", 0, "FIREZONE_AUTH_BASE_URL", OPTION_URL, &auth_url, "URL",
+	  "where to sign in; default https://app.firezone.dev", NULL, NULL },
+	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
+};
+
+static const struct option_row sign_out_options[] = {
+	{ "force", 'f', NULL, OPTION_FLAG, &force, NULL, "do not ask", NULL, NULL },
+	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
+};
+
+static const struct program sign_in_program = {
+	.name = "fz-client sign-in",
+	.is_command = true,
+	.synopsis = "[OPTIONS]",
+	.description =
+		"Shows the address of the sign-in page, takes the token that it ends with, and stores it.",
+	.options = sign_in_options,
+};
+
+static const struct program sign_out_program = {
+	.name = "fz-client sign-out",
+	.is_command = true,
+	.synopsis = "[OPTIONS]",
+	.description = "Deletes the stored token.",
+	.options = sign_out_options,
+};
+
+static enum exit_code run_sign_in(void)
+{
+	return sign_in(auth_url, account, token_path);
+}
+
+static enum exit_code run_sign_out(void)
+{
+	return sign_out(token_path, force);
+}
+
 static const struct command_row commands[] = {
-	{ "standalone", NULL },
-	{ "sign-in", "sign-in is not there yet: copy a token from the portal into " TOKEN_FILE
-		     " (root:root, mode 0600), or set FIREZONE_TOKEN" },
-	{ "sign-out",
-	  "sign-out is not there yet: delete the token file, " TOKEN_FILE " unless it was put elsewhere" },
-	{ NULL, NULL },
+	{ "sign-in", "sign in with a browser and store the token", &sign_in_program, run_sign_in },
+	{ "sign-out", "delete the stored token", &sign_out_program, run_sign_out },
+	{ "standalone", "run; the same as no command", NULL, NULL },
+	{ "help", "show this text, or that of a command", NULL, NULL },
+	{ NULL, NULL, NULL, NULL },
 };
 
 static const struct program program = {
 	.name = "fz-client",
-	.synopsis = "[OPTIONS] [standalone|help]",
+	.synopsis = "[OPTIONS] [COMMAND]",
 	.description =
 		"fz-client brings this machine's traffic to the Firezone resources that its user may reach.",
 	.options = options,
@@ -129,11 +172,16 @@ static enum exit_code run(const struct fz_env *env, const char *token)
 int main(int argc, char **argv)
 {
 	char *env_token = token_from_environment(), *token;
+	const struct command_row *command;
 	struct fz_env env;
 	enum exit_code code;
 
 	settings_begin(program.name);
-	options_parse(&program, argc, argv);
+	command = options_parse(&program, argc, argv);
+	if (command && command->run) {
+		token_free(env_token);
+		return command->run();
+	}
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
 		return code;

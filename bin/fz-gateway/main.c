@@ -122,7 +122,7 @@ int main(int argc, char **argv)
 	enum exit_code code;
 
 	settings_begin(program.name);
-	options_parse(&program, argc, argv);
+	(void)options_parse(&program, argc, argv);
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
 		return code;

@@ -48,6 +48,12 @@ class Docs(unittest.TestCase):
                 self.assertIn(f"*{code}*\n\t{line[0].upper()}{line[1:]}.\n", page)
             for variable in re.findall(r"^  ([A-Z_]+)$", text, re.M):
                 self.assertIn(f"*{variable}*", page)
+            commands = re.findall(r"^  ([a-z-]+)$", text.partition("Commands:\n")[2].partition("\n\n")[0], re.M)
+            self.assertEqual(len(commands), 4 if name == "fz-client" else 0)
+            for command in commands:
+                self.assertRegex(page, rf"(?m)^\*{command}\*( \[_command_\])?$")
+                for shell in f"{name}.bash", f"_{name}", f"{name}.fish":
+                    self.assertIn(command, read("bin", "completion", shell))
 
     def test_bash(self):
         for name, _, want in self.each():

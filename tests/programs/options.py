@@ -77,7 +77,7 @@ class Options(unittest.TestCase):
         code, out, err = self.start(which, *words, **env)
         self.assertEqual(code, USAGE, (which, words, env, out, err))
         self.assertEqual(out, "")
-        self.assertRegex(err, r"\Afz-(client|gateway): .*; see fz-(client|gateway) --help\n\Z")
+        self.assertRegex(err, r"\Afz-(client|gateway)( sign-(in|out))?: .*; see fz-(client|gateway)( sign-(in|out))? --help\n\Z")
         return err
 
     def test_every_option_and_variable(self):
@@ -143,10 +143,9 @@ class Options(unittest.TestCase):
         self.assertIn('no command "bogus"', self.bad("client", "bogus"))
         self.assertIn("options come first", self.bad("client", "standalone", "--check"))
         self.good("client", "standalone")
-        for word in "sign-in", "sign-out":
-            code, _, err = self.start("client", word)
-            self.assertEqual((code, err.count("\n")), (FAILED, 1))
-            self.assertIn("not there yet", err)
+        for words in (["sign-out", "--token-path", "/x"], ["sign-out", "-V"], ["sign-in", "-f"], ["sign-in", "word"],
+                      ["sign-in", "--auth-base-url", "x"], ["help", "bogus"]):
+            self.bad("client", *words)
         self.bad("gateway", "--no", "--no-inc")  # no abbreviations
 
     def test_log_filter(self):
@@ -182,7 +181,7 @@ class Options(unittest.TestCase):
                 self.assertEqual("(no effect yet)" in shown[3], idle)
                 self.assertEqual(re.search(r"\[env: (\w+)\]", shown[3]), None) if env is None else \
                     self.assertIn(f"[env: {env}]", shown[3])
-            named = re.findall(r"--([a-z-]+)", out.partition("\nVariables")[0])
+            named = re.findall(r"--([a-z-]+)", out.partition("\nVariables")[0].partition("\nCommands")[0])
             self.assertEqual(set(named), {row[0] for row in rows} | {"help", "version"})
             listed = [row for row in named if row not in ("help", "version")]
             self.assertEqual(listed, sorted(listed))
@@ -190,7 +189,11 @@ class Options(unittest.TestCase):
                 self.assertRegex(out, rf"(?m)^  {code}  \w")
             for words in (["-h"], ["--help", "--bogus"], ["--no-check", "-h"]):
                 self.assertEqual(self.start(which, *words, FIREZONE_NO_TELEMETRY="1")[0:2], (0, out))
-        self.assertEqual(self.start("client", "help")[0], 0)
+        self.assertEqual(self.start("client", "help")[0:2], self.start("client", "--help")[0:2])
+        for word, option in ("sign-in", "--account-slug"), ("sign-out", "--force"):
+            code, out, _ = self.start("client", word, "-h")
+            self.assertEqual((code, option in out, "--token-path" in out), (0, True, False))
+            self.assertEqual(self.start("client", "help", word)[0:2], (0, out))
 
     def test_version(self):
         for which in ROWS:
