@@ -301,6 +301,18 @@ static void on_init(struct client *c, const struct portal_init *init, uint64_t n
 	ask_again(c, now_us);
 }
 
+/* From now on this gateway serves the resource, and no other one does. */
+static void serve_by(struct client *c, struct resource *res, struct gateway_peer *g, uint64_t now_us)
+{
+	struct gateway_peer *before = res->gateway;
+
+	res->gateway = g;
+	if (before == NULL || before == g)
+		return;
+	route_remove_id(before->sources, &res->id);
+	gateway_unused(c, before, now_us);
+}
+
 static void on_authz_created(struct client *c, const struct portal_authz_created *a, uint64_t now_us)
 {
 	struct resource *res = resources_find(&c->resources, &a->resource_id);
@@ -341,7 +353,7 @@ static void on_authz_created(struct client *c, const struct portal_authz_created
 			node_close(endpoint_node(c->endpoint), ref, false, "no memory", now_us);
 		return;
 	}
-	res->gateway = g;
+	serve_by(c, res, g, now_us);
 	struct fz_event ev = { .type = FZ_EVENT_GRANTED };
 	fz_uuid_format(&res->id, ev.u.grant.resource);
 	fz_uuid_format(&g->id, ev.u.grant.peer);
@@ -426,6 +438,18 @@ static void client_message(void *role, const struct portal_event *ev, uint64_t n
 
 /* ---- connections ---- */
 
+/* Nothing answers. A gateway that was started anew has another key and can not tell us: the portal can, or it
+ * names another gateway. An answer that changes nothing does no harm. */
+static void suspect(struct client *c, struct gateway_peer *g, uint64_t now_us)
+{
+	for (size_t i = 0; i < c->resources.len; i++) {
+		if (c->resources.v[i]->gateway != g)
+			continue;
+		ask_for_access(c, c->resources.v[i], now_us);
+		return;
+	}
+}
+
 static void client_node_event(void *role, const struct node_event *nev, uint64_t now_us)
 {
 	struct client *c = role;
@@ -435,6 +459,11 @@ static void client_node_event(void *role, const struct node_event *nev, uint64_t
 	if (nev->type == NODE_NO_RELAYS) {
 		fz_info(c->env, "client", "no relay: %s", nev->detail);
 		(void)portal_send_no_relays(endpoint_portal(c->endpoint));
+		return;
+	}
+	if (nev->type == NODE_SILENT) {
+		if (g)
+			suspect(c, g, now_us);
 		return;
 	}
 	if (nev->type == NODE_UP)

@@ -452,6 +452,8 @@ static void gateway_node_event(void *role, const struct node_event *nev, uint64_
 		(void)portal_send_no_relays(endpoint_portal(g->endpoint));
 		return;
 	}
+	if (nev->type == NODE_SILENT)
+		return; /* the client asks anew when it needs us */
 	if (nev->type == NODE_UP)
 		ev.type = FZ_EVENT_PEER_UP;
 	else if (nev->type == NODE_PATH)

@@ -386,6 +386,8 @@ static bool settle_conn(struct node *n, struct conn *c)
 	while (path_poll_event(c->path, &pe)) {
 		if (pe.type == PATH_DOUBTED || pe.reason == PATH_REASON_LOST || pe.type == PATH_FAILED)
 			doubt_relay(n, c);
+		if (pe.type == PATH_DOUBTED)
+			node_event(n, NODE_SILENT, c, "no answer on any path");
 		if (pe.type == PATH_FAILED) {
 			conn_fail(c, pe.reason == PATH_REASON_NO_CANDIDATES
 					     ? "the peer announced no address"

@@ -24,6 +24,7 @@ struct node_opts {
 enum node_event_type {
 	NODE_UP, /* session and path: packets flow; once per connection */
 	NODE_PATH, /* payload takes another path */
+	NODE_SILENT, /* nobody answers on any path: is the peer still the one that we know? */
 	NODE_FAILED, /* the connection is gone: no path, no answer */
 	NODE_CLOSED, /* by the peer's goodbye, by us, or replaced by a new one with other keys */
 	NODE_NO_RELAYS /* the last relay is lost: the portal should send others */

@@ -193,6 +193,16 @@ def gateway_restarts(lab):
     return f"answers {seconds:.1f} s after the gateway is up"
 
 
+@scenario("10.1-kill", "the gateway is killed and starts again")
+def gateway_killed(lab):
+    get_both(lab)
+    lab.stop("gateway/gateway", signal.SIGKILL)
+    services.gateway(lab)
+    seconds = ping_until(lab, f"{net.RES4}{net.WEB}")
+    get_both(lab)
+    return f"answers {seconds:.1f} s after the gateway is up"
+
+
 @scenario("10.1-client", "the client restarts while the gateway still has the old session")
 def client_restarts(lab):
     get_both(lab)
