@@ -435,6 +435,8 @@ void node_flush(struct node *n, uint64_t now_us)
 			continue;
 		}
 		node_drain_conn(n, c, now_us);
+		if (!txq_has_room(n->txq))
+			node_touch(n, c); /* it may have more to say */
 		if (c->signals_len > 0)
 			n->signals_wait = true;
 		fz_heap_set(&n->timers, &c->timer, conn_next_timeout(c));
@@ -444,7 +446,7 @@ void node_flush(struct node *n, uint64_t now_us)
 
 bool node_wants_flush(const struct node *n)
 {
-	return n->dirty != NULL;
+	return n->dirty != NULL || n->relays_wait;
 }
 
 void node_handle_timeout(struct node *n, uint64_t now_us)

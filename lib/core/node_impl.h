@@ -31,6 +31,7 @@ struct node {
 	struct fz_map by_id, by_key, by_ufrag;
 	struct fz_heap timers;
 	struct conn *dirty, **dirty_end; /* in the order of touching */
+	bool relays_wait; /* the queue was full when they had something to send */
 	bool signals_wait; /* some connection has candidates to signal */
 
 	struct txq *txq;

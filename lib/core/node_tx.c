@@ -157,14 +157,15 @@ void node_flush_relays(struct node *n, uint64_t now_us)
 	uint8_t buf[TURN_TRANSMIT_MAX];
 	struct fz_addr to;
 	static const struct fz_addr anywhere;
-	int len;
+	int len = 0;
 
 	for (size_t i = 0; i < n->relays.len; i++) {
-		while ((len = turn_alloc_poll_transmit(n->relays.v[i]->alloc, buf, sizeof(buf), &to,
-						       now_us)) > 0)
+		while (txq_has_room(n->txq) && (len = turn_alloc_poll_transmit(n->relays.v[i]->alloc, buf,
+									       sizeof(buf), &to, now_us)) > 0)
 			if (txq_push(n->txq, &anywhere, &to, buf, (size_t)len) != 0)
 				n->stats.drops[NODE_DROP_QUEUE]++;
 	}
+	n->relays_wait = n->relays.len > 0 && !txq_has_room(n->txq);
 }
 
 /* A WireGuard message that is not data with content: where it goes depends on what it is. */
@@ -187,10 +188,11 @@ void node_drain_conn(struct node *n, struct conn *c, uint64_t now_us)
 	struct path_route route;
 	int len;
 
-	while ((len = wg_peer_poll_transmit(c->wg, buf, sizeof(buf), now_us,
-					    now_us * 1000 + n->wall_offset_ns)) > 0)
+	while (txq_has_room(n->txq) && (len = wg_peer_poll_transmit(c->wg, buf, sizeof(buf), now_us,
+								    now_us * 1000 + n->wall_offset_ns)) > 0)
 		send_wg(n, c, buf, (size_t)len, now_us);
-	while ((len = path_poll_transmit(c->path, buf, sizeof(buf), &kind, &route, now_us)) > 0) {
+	while (txq_has_room(n->txq) &&
+	       (len = path_poll_transmit(c->path, buf, sizeof(buf), &kind, &route, now_us)) > 0) {
 		if (kind == PATH_TX_PACKET)
 			node_seal_on(n, c, &route, buf, (size_t)len, now_us);
 		else
