@@ -172,6 +172,7 @@ void turn_allocated(struct turn_alloc *a, uint32_t lifetime_s)
 	a->retry_wait_us = 0;
 	a->retry_us = FZ_NEVER_US;
 	a->stats.allocations++;
+	a->allocated_us = a->now_us;
 	turn_set_lifetime(a, lifetime_s);
 	a->keepalive_us = a->now_us + TURN_KEEPALIVE_US;
 	for (size_t i = 0; i < a->queue_len; i++) {
@@ -213,6 +214,7 @@ void turn_suspend(struct turn_alloc *a, uint16_t code)
 	turn_invalidate(a);
 	a->queue_len = 0;
 	a->state = TURN_SUSPENDED;
+	a->short_lives = 0;
 	a->refused_code = code;
 	a->has_refused_event = true;
 	a->retry_wait_us = a->retry_wait_us == 0 ? TURN_RETRY_MIN_US : a->retry_wait_us * 2;

@@ -21,6 +21,8 @@
 #define TURN_REDIRECTS_MAX 3
 #define TURN_ROUNDS_MAX 3 /* of an unanswered CHANNEL-BIND */
 #define TURN_MISMATCHES_MAX 4
+#define TURN_SHORT_LIFE_US FZ_SEC(10) /* an allocation that ends sooner did not last */
+#define TURN_SHORT_LIVES_MAX 3 /* in a row */
 
 /* Families have an index. */
 enum { SIDE_V4, SIDE_V6, SIDES, NO_SIDE = SIDES };
@@ -60,7 +62,7 @@ struct turn_alloc {
 	bool ctl_had_nonce;
 	uint8_t ctl_challenges;
 	uint8_t ask; /* enum turn_ask */
-	uint8_t mismatches, redirects;
+	uint8_t mismatches, redirects, short_lives;
 	bool not_ours; /* the 5-tuple has an allocation under other credentials */
 	bool tried_other; /* ... so the other family was tried, from which the 5-tuple is another one */
 	uint16_t refused_code; /* why suspended */
@@ -68,6 +70,7 @@ struct turn_alloc {
 	struct fz_addr relayed[SIDES], told_relayed[SIDES];
 	struct fz_addr alloc_mapped; /* how the server saw us when it allocated */
 	uint64_t refresh_us, expiry_us, keepalive_us, doubt_us, retry_us, retry_wait_us;
+	uint64_t allocated_us; /* when the newest allocation was gained */
 	uint64_t rtt_us;
 	uint64_t now_us; /* latest time seen */
 

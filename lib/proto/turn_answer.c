@@ -236,8 +236,16 @@ static void handle_allocate_error(struct turn_alloc *a, const struct stun_msg *m
 
 /* ---- REFRESH ---- */
 
+/* Each new allocation is told to all peers: one that is denied as soon as it is given would keep them all
+ * busy. */
 static void allocate_anew(struct turn_alloc *a)
 {
+	if (a->now_us - a->allocated_us >= TURN_SHORT_LIFE_US)
+		a->short_lives = 0;
+	if (++a->short_lives > TURN_SHORT_LIVES_MAX) {
+		turn_suspend(a, TURN_CODE_ALLOCATION_MISMATCH);
+		return;
+	}
 	turn_invalidate(a);
 	turn_use_side(a, a->active);
 }

@@ -376,6 +376,28 @@ START_TEST(t15_15_mismatch_on_channel_bind)
 }
 END_TEST
 
+/* A relay that gives allocations and denies them at once: no race of candidates that come and go. */
+START_TEST(allocations_that_never_last_suspend)
+{
+	struct rig r;
+	struct fz_addr peer = addr_of("198.51.100.9:1");
+
+	rig_ready(&r);
+	r.f.fail_bind = 437;
+	r.f.fail_count = -1;
+	ck_assert_int_eq(turn_alloc_bind(r.a, &peer, r.now_us), 0);
+	rig_turn(&r);
+	ck_assert_int_eq(turn_alloc_state(r.a), TURN_SUSPENDED);
+	ck_assert_uint_le(turn_alloc_stats(r.a)->allocations, 5);
+	ck_assert_int_eq(r.n_refused, 1);
+	/* later it is better */
+	r.f.fail_bind = 0;
+	rig_run(&r, FZ_SEC(60));
+	ck_assert_int_eq(turn_alloc_state(r.a), TURN_READY);
+	rig_close(&r);
+}
+END_TEST
+
 START_TEST(t15_16_other_error_suspends)
 {
 	struct rig r;
@@ -1341,7 +1363,8 @@ Suite *unit_suite(void)
 	unit_case(s, "life", t15_10_first_requests, t15_10_first_answer_decides_the_socket, t15_11_candidates,
 		  t15_12_no_answer, t15_12_silence_later_costs_the_relay, other_family_takes_over,
 		  t15_13_wrong_credentials, t15_14_stale_nonce, endless_challenges_are_bounded,
-		  t15_15_mismatch_on_refresh, t15_15_mismatch_on_channel_bind, t15_16_other_error_suspends,
+		  t15_15_mismatch_on_refresh, t15_15_mismatch_on_channel_bind,
+		  allocations_that_never_last_suspend, t15_16_other_error_suspends,
 		  suspended_tries_again_by_itself, t15_17_refresh, t15_17_before_the_first_answer_nothing,
 		  t15_17_refused_refresh_is_repeated_while_it_lasts, t15_19_keepalive,
 		  sending_into_silence_asks_for_the_allocation, new_mapping_asks_for_the_allocation,
