@@ -392,7 +392,7 @@ static void read_hosts(struct dnsres_lookup *l, ares_channel channel, int family
 
 	if (ares_gethostbyname_file(channel, l->host, family, &found) != ARES_SUCCESS)
 		return;
-	for (char **at = found->h_addr_list; *at; at++)
+	for (char **at = found->h_addr_list; *at && found->h_addrtype == family; at++)
 		add(l, family == AF_INET ? FZ_FAMILY_INET : FZ_FAMILY_INET6, *at);
 	ares_free_hostent(found);
 }
