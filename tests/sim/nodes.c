@@ -180,7 +180,7 @@ static void events(struct peer *p)
 			l->ping_us = p->now_us;
 			if (l->st.established_us == 0)
 				l->st.established_us = sim_now(p->net);
-		} else {
+		} else if (ev.type != NODE_SILENT) {
 			l->is_up = false;
 			l->st.failures++;
 			l->ask_us = l->is_client ? p->now_us : FZ_NEVER_US;
