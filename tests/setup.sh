@@ -21,7 +21,6 @@ libwslay-dev /usr/include/wslay/wslay.h
 libcurl4-openssl-dev /usr/include/*/curl/curl.h
 libc-ares-dev /usr/include/ares.h
 libnl-3-dev /usr/include/libnl3/netlink/netlink.h
-libnl-route-3-dev /usr/include/libnl3/netlink/route/link.h
 libcap-ng-dev /usr/include/cap-ng.h
 libsystemd-dev /usr/include/systemd/sd-daemon.h
 libwebsockets-dev /usr/include/libwebsockets.h
