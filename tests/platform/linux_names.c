@@ -120,6 +120,7 @@ static void use_resolv_conf(void)
 
 static void set_up(void)
 {
+	const struct fz_platform_linux_opts quiet = { .size = sizeof(quiet), .no_watch = true };
 	const struct fz_tun_opts o = { .size = sizeof(o), .name = "fztest" };
 	struct fz_prefix all;
 	struct fz_netcfg cfg = { .routes = &all, .routes_len = 1 };
@@ -131,7 +132,7 @@ static void set_up(void)
 		  "ip addr add 192.168.5.1/24 dev v0; ip route add default via 192.168.5.254");
 	make_far();
 	unit_env_init(&env, 1);
-	ck_assert_int_eq(fz_platform_linux_new(&env.env, NULL, &p), 0);
+	ck_assert_int_eq(fz_platform_linux_new(&env.env, &quiet, &p), 0);
 	ck_assert_int_eq(p.ops->tun_open(p.ctx, &o), 0);
 	ck_assert_int_eq(fz_ip_parse("100.64.0.1", &cfg.ipv4), 0);
 	ck_assert_int_eq(fz_prefix_parse("0.0.0.0/0", &all), 0);
