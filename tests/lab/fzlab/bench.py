@@ -141,8 +141,8 @@ def wireguard_go(lab):
 
 def one_file(kind, whose):
     """The program with our library inside, if that was built; it is the one whose size tells something."""
-    static = os.path.join(services.build_folder(), "tests", "bench", f"fz-{kind}-static")
-    return static if whose == "ours" and os.path.isfile(static) else services.program(kind, whose)
+    whole = os.path.join(services.build_folder(), "tests", "programs", f"fz-{kind}-whole")
+    return whole if whose == "ours" and os.path.isfile(whole) else services.program(kind, whose)
 
 
 def sizes(name, options):
