@@ -56,7 +56,8 @@ def run(args, report):
 
 
 def one_row(name, options, seconds):
-    with Lab(Options(**options) if options else Options()).up(programs=options is not None) as lab:
+    lab = Lab(Options(**options) if options else Options())
+    with lab.up(programs=options is not None):
         if name == "raw":
             net.raw_path(lab.hosts, True)
             programs = []
@@ -70,7 +71,8 @@ def one_row(name, options, seconds):
         net.stop_counting(lab.hosts)
         result = measure(lab, programs, seconds)
         result["sizes"] = sizes(name, options)
-        return result
+    lab.forget_files()
+    return result
 
 
 def measure(lab, programs, seconds):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demonstration: a client reaches a network behind a gateway, first directly, then through a relay."""
 import json
+import os
 import time
 
 from . import net, services
@@ -28,13 +29,14 @@ def run(args):
         try:
             with lab.up():
                 rows.append([kind, family] + scene(lab, kind, family, args.seconds))
+            lab.forget_files()
         except (Failed, LabError) as problem:
             print(f"  FAILED: {problem}\n  read the logs in {lab.folder}: client/client.log, gateway/gateway.log,"
                   " portal/portal.log, relay-1/turnserver.log")
             return 1
     show(rows)
     if args.keep:
-        lab = Lab(Options()).up(outlives_us=True)
+        lab = Lab(Options(), os.environ.get("LAB_KEEP_ID", "default")).up(outlives_us=True)
         print(f"""
 A laboratory stays up: port-restricted NATs, both address families. Logs: {lab.folder}
   on the client:     tests/lab/lab exec client ping 10.20.0.100

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,10 @@ class Lab:
     def __exit__(self, *_):
         self.down()
 
+    def forget_files(self):
+        """Removes what a laboratory that is down has written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def relay_plan(self):
         """(host, kind, names of the devices that are told of it or None for all) of each relay."""
         if self.options.relay == "none":
@@ -211,6 +216,11 @@ def first_process(lab_id=None):
     """Of the laboratory of this name that is up, or None."""
     state = _load(run_folder(lab_id or default_id()))
     return state["init"][0] if state else None
+
+
+def use_own_id():
+    """For runs that take down what they bring up: a name that no other run has."""
+    os.environ.setdefault("LAB_ID", "run-" + secrets.token_hex(3))
 
 
 def default_id():

@@ -264,6 +264,7 @@ def run_one(row, programs, report, name=None):
         kept = keep_logs(lab, name)
         report.fail(name, f"{title}: {problem}\nlogs: {kept}", time.monotonic() - started)
         return
+    lab.forget_files()
     report.ok(name, title + (f": {remark}" if remark else ""), time.monotonic() - started)
 
 
