@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from . import net, services
 from .checks import Failed, expect, ping_until, wait_for_path
@@ -93,26 +94,35 @@ def measure(lab, programs, seconds):
     return result
 
 
+def run_iperf(client, server, seconds, *options):
+    """The end part of iperf3's report."""
+    for attempt in range(3):
+        done = client.run(["iperf3", "--json", "--client", server, "--time", str(seconds), *options], check=False,
+                          timeout=seconds + 30)
+        try:
+            report = json.loads(done.stdout)
+        except ValueError:
+            break
+        # Between two tests the server closes its socket for a moment, and with it whoever waits there.
+        if report.get("error") and not report.get("start", {}).get("connected"):
+            time.sleep(1)
+            continue
+        if report.get("error"):
+            break
+        return report["end"]
+    raise LabError(f"iperf3: {done.stdout.strip()[-300:]} {done.stderr.strip()}")
+
+
 def iperf(client, seconds, *options, server=SERVER):
     """One TCP flow. Returns bits per second at the receiver, and bytes received."""
-    done = client.run(["iperf3", "--json", "--client", server, "--time", str(seconds), *options], check=False,
-                      timeout=seconds + 30)
-    try:
-        end = json.loads(done.stdout)["end"]["sum_received"]
-    except (ValueError, KeyError):
-        raise LabError(f"iperf3: {done.stdout.strip()[-300:]} {done.stderr.strip()}") from None
+    end = run_iperf(client, server, seconds, *options)["sum_received"]
     return end["bits_per_second"], end["bytes"]
 
 
 def small_packets(client, seconds):
     """UDP packets of 64 bytes that arrive in a second, of more than the sender can produce."""
-    done = client.run(["iperf3", "--json", "--client", SERVER, "--udp", "--length", "64", "--bitrate", "100M",
-                       "--time", str(seconds)], check=False, timeout=seconds + 30)
-    try:
-        end = json.loads(done.stdout)["end"]["sum"]
-        return (end["packets"] - end["lost_packets"]) / end["seconds"]
-    except (ValueError, KeyError, ZeroDivisionError):
-        raise LabError(f"iperf3 --udp: {done.stdout.strip()[-300:]} {done.stderr.strip()}") from None
+    end = run_iperf(client, SERVER, seconds, "--udp", "--length", "64", "--bitrate", "100M")["sum"]
+    return (end["packets"] - end["lost_packets"]) / end["seconds"]
 
 
 def wireguard_go(lab):

@@ -2,7 +2,6 @@
 """The demonstration: a client reaches a network behind a gateway, first directly, then through a relay."""
 import json
 import os
-import time
 
 from . import net, services
 from .bench import iperf
@@ -69,7 +68,6 @@ def scene(lab, kind, family, seconds):
     for address in (f"{net.RES4}{net.IPERF}", f"{net.RES6}{net.IPERF}"):
         rates.append(iperf(client, seconds, server=address)[0] / 1e6)
         print(f"  iperf3 to {address}: {rates[-1]:.0f} Mbit/s", flush=True)
-        time.sleep(0.2)
     return [PATHS[wanted], first * 1000] + pings + rates
 
 
