@@ -247,6 +247,6 @@ class Run(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CLIENT, GATEWAY, PORTAL = (os.path.realpath(path) for path in sys.argv[1:4])
-    box.enter()
+    *programs, PORTAL = [os.path.realpath(path) for path in sys.argv[1:4]]
+    CLIENT, GATEWAY = box.within_reach(box.enter(), *programs)
     unittest.main(argv=sys.argv[:1] + sys.argv[4:])

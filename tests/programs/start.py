@@ -308,8 +308,8 @@ class Start(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    CLIENT, GATEWAY = (os.path.realpath(path) for path in sys.argv[1:3])
-    box.enter()
+    programs = [os.path.realpath(path) for path in sys.argv[1:3]]
+    CLIENT, GATEWAY = box.within_reach(box.enter(), *programs)
     # In networks of their own, for they hold their interface all the while.
     for each in CLIENT, GATEWAY:
         unreachable[each] = box.Program(["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", each, "-i", "abc",
