@@ -527,7 +527,8 @@ START_TEST(own_tunnel_is_no_change)
 {
 	uint32_t ready;
 
-	/* The rig itself may still be settling on a busy machine: begin when nothing has changed for a while. */
+	/* The rig itself may still be settling on a busy machine: begin when nothing has changed for a while.
+	 */
 	while (await(&rig.a, FZ_READY_NET))
 		while (OPS(&rig.a)->net_event(rig.a.ctx) > 0)
 			;
