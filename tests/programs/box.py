@@ -144,9 +144,14 @@ class Program:
         return self.process.wait(limit)
 
     def close(self):
+        """Killed only when it does not end by itself: what it leaves behind would fail the next test, too."""
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         for name in ("out", "err"):
             os.unlink(f"{self.dir}/{name}")
         os.rmdir(self.dir)

@@ -59,6 +59,11 @@ class Run(unittest.TestCase):
         found = [s for s in self.portal.ctl("state")["sessions"] if s["role"] == role and s["joined"]]
         return found[0] if found else None
 
+    def other_key(self, key):
+        """Between two sessions there is none: look once."""
+        now = self.session()
+        return now["public_key"] if now and now["public_key"] != key else None
+
     def left_behind(self):
         now = network()
         self.assertEqual([now[0], now[1], now[2]], [self.before[0], self.before[1], self.before[2]])
@@ -78,7 +83,7 @@ class Run(unittest.TestCase):
                     self.assertTrue([line for line in during[1] if "0xfd002021" in line])
                     started = time.monotonic()
                     self.assertEqual(program.end(number), OK, program.out + program.err)
-                    self.assertLess(time.monotonic() - started, 1.5)
+                    self.assertLess(time.monotonic() - started, 5)
                     self.assertEqual(program.err, "")
                     self.assertIn("goodbye", program.out)
                     self.left_behind()
@@ -161,8 +166,7 @@ class Run(unittest.TestCase):
         key = self.session()["public_key"]
         for _ in range(3):
             program.kill(signal.SIGHUP)
-            box.until(lambda: self.session() and self.session()["public_key"] != key, "a session with another key")
-            key = self.session()["public_key"]
+            key = box.until(lambda: self.other_key(key), "a session with another key")
         self.assertEqual(program.out.count("SIGHUP: starting over"), 3)
         self.assertEqual(program.end(), OK)
         self.left_behind()
@@ -187,7 +191,7 @@ class Run(unittest.TestCase):
             time.sleep(0.0005 * (i % 7))
         started = time.monotonic()
         self.assertEqual(program.end(), OK)
-        self.assertLess(time.monotonic() - started, 2)
+        self.assertLess(time.monotonic() - started, 5)
 
     def test_second_signal_forces(self):
         program = self.start(CLIENT)
