@@ -257,6 +257,19 @@ void endpoint_handle_udp(struct endpoint *e, const struct fz_udp_batch *batch, u
 	node_handle_udp(e->node, batch, begin_turn(e, now_us));
 }
 
+static void handle_control(struct endpoint *e, uint32_t ref, const struct fz_pkt *pkt,
+			   const struct ip_view *view)
+{
+	const uint8_t *payload;
+	uint8_t type;
+	size_t len;
+
+	if (e->ops->control == NULL || p2p_parse(pkt->data, view, &type, &payload, &len) != 0)
+		return;
+	e->unsettled = true;
+	e->ops->control(e->role, ref, type, payload, len, e->now_us);
+}
+
 bool endpoint_poll_tun(struct endpoint *e, struct fz_pkt *ret)
 {
 	struct ip_view view;
@@ -274,6 +287,8 @@ bool endpoint_poll_tun(struct endpoint *e, struct fz_pkt *ret)
 		enum ip_reason why = ip_parse(ret, &view);
 		if (why != IP_OK)
 			refuse_malformed(e, why);
+		else if (p2p_is_control(&view))
+			handle_control(e, ref, ret, &view);
 		else if (fz_ip_is_multicast(&view.dst))
 			endpoint_drop(e, DROP_MULTICAST);
 		else if (e->ops->inbound(e->role, ref, ret, &view, e->now_us)) {

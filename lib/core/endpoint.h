@@ -47,6 +47,9 @@ struct endpoint_ops {
 	void (*outbound)(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us);
 	/* From a peer: true = give it to the TUN. */
 	bool (*inbound)(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us);
+	/* A control message from a peer, goodbyes excepted; NULL = ignore them all. */
+	void (*control)(void *role, uint32_t ref, uint8_t type, const uint8_t *payload, size_t len,
+			uint64_t now_us);
 	void (*timeout)(void *role, uint64_t now_us);
 	uint64_t (*next_timeout)(const void *role);
 };

@@ -7,7 +7,7 @@
 
 #include "core/conn.h"
 #include "fzconn/packet.h"
-#include "wire/ip.h"
+#include "wire/p2p.h"
 #include "wire/portal_events.h"
 
 /* Connections at once; the handle's lower bits are the slot. */
@@ -91,10 +91,14 @@ int node_remove_candidate(struct node *n, const struct fz_uuid *peer, const char
 
 /* One batch from the network. Take all packets with node_next_packet() before the next batch. */
 void node_handle_udp(struct node *n, const struct fz_udp_batch *batch, uint64_t now_us);
-/* Next decrypted packet or super-packet and its connection. Memory valid until the next node_handle_udp(). */
+/* Next decrypted packet or super-packet and its connection; control messages (wire/p2p.h) are among them, but
+ * goodbyes. Memory valid until the next node_handle_udp(). */
 bool node_next_packet(struct node *n, struct fz_pkt *ret, uint32_t *ret_ref);
 /* Encrypt and queue a packet. FZ_ERR_STATE: not connected yet or any more; FZ_ERR_FULL: queue full. */
 int node_send(struct node *n, uint32_t ref, struct fz_pkt *pkt, const struct ip_view *view, uint64_t now_us);
+/* The same for a control message; @len at most P2P_PAYLOAD_MAX. */
+int node_send_control(struct node *n, uint32_t ref, enum p2p_type type, const void *payload, size_t len,
+		      uint64_t now_us);
 /* Does the TUN take super-packets? */
 void node_set_offload(struct node *n, bool offload);
 /* Is there room for a super-packet? If not, stop reading the TUN. */

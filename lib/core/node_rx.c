@@ -33,7 +33,7 @@ static void goodbye(struct node *n, struct arrival *a, struct conn *c)
 	node_close(n, c->ref, false, "the peer said goodbye", a->now_us);
 }
 
-/* A decrypted packet; true = keep it for the TUN. */
+/* A decrypted packet; true = give it to the user of the node. */
 static bool accept_packet(struct node *n, struct arrival *a, struct conn *c, uint8_t *packet, size_t len,
 			  struct ip_view *view)
 {
@@ -51,9 +51,13 @@ static bool accept_packet(struct node *n, struct arrival *a, struct conn *c, uin
 		ip_ecn_merge(packet, view, a->batch->ecn);
 		return true;
 	}
-	if (p2p_parse(packet, view, &type, &payload, &payload_len) == 0 && type == P2P_GOODBYE)
+	if (p2p_parse(packet, view, &type, &payload, &payload_len) != 0) {
+		drop(n, NODE_DROP_PACKET);
+		return false;
+	}
+	if (type == P2P_GOODBYE)
 		goodbye(n, a, c);
-	return false;
+	return type != P2P_GOODBYE; /* the rest is for the role */
 }
 
 static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, size_t len)

@@ -138,6 +138,17 @@ int node_send(struct node *n, uint32_t ref, struct fz_pkt *pkt, const struct ip_
 	return err;
 }
 
+int node_send_control(struct node *n, uint32_t ref, enum p2p_type type, const void *payload, size_t len,
+		      uint64_t now_us)
+{
+	uint8_t buf[FZ_PKT_HEADROOM + FZ_TUNNEL_MTU];
+	struct fz_pkt pkt =
+		ip_pkt(buf + FZ_PKT_HEADROOM, p2p_build(buf + FZ_PKT_HEADROOM, type, payload, len));
+	struct ip_view view;
+
+	return ip_parse(&pkt, &view) == IP_OK ? node_send(n, ref, &pkt, &view, now_us) : FZ_ERR_INVAL;
+}
+
 bool node_can_send(const struct node *n)
 {
 	return txq_has_room(n->txq);
