@@ -51,7 +51,15 @@ struct fz_netcfg {
 		*routes; /**< networks to route into the tunnel; 0.0.0.0/0 and ::/0 go to a table of
 			  *   their own that loses against directly connected networks */
 	size_t routes_len; /**< their number */
+	const struct fz_ip *dns; /**< name servers that the system is to ask while the tunnel is up, in this
+				  *   order: the sentinels. None = its own stay. */
+	size_t dns_len; /**< their number; above ::FZ_DNS_SERVERS_MAX is FZ_ERR_INVAL */
+	const char *search_domain; /**< appended to names without a dot; NULL = none */
 };
+
+/** The most name servers of a system, or sentinels, that are looked at; further ones are counted and left
+ *  out. */
+#define FZ_DNS_SERVERS_MAX 64
 
 /** What the platform did and dropped, since it was created. Counters only grow. */
 struct fz_platform_stats {
@@ -65,6 +73,9 @@ struct fz_platform_stats {
 	uint64_t udp_received; /**< datagrams */
 	uint64_t udp_recv_bad; /**< dropped: longer than the buffer, or without a local address */
 	uint64_t udp_gso_fallbacks; /**< batches sent one by one because the system refused them whole */
+	uint64_t dns_servers_bad; /**< entries of the system's resolver configuration left out: no address,
+				   *   too many, text too long */
+	uint64_t dns_control_failed; /**< times that the system's name servers could not be read or set */
 };
 
 /** Where and how to connect a stream. */
@@ -95,7 +106,8 @@ struct fz_stream;
 enum fz_net_event {
 	FZ_NET_CHANGED =
 		1, /**< default route, own address or carrier changed: what was learnt about paths is stale */
-	FZ_NET_TUN_LOST = 2 /**< the tunnel interface was deleted from outside */
+	FZ_NET_TUN_LOST = 2, /**< the tunnel interface was deleted from outside */
+	FZ_NET_DNS_CHANGED = 3 /**< dns_servers() has another answer now */
 };
 
 /** The table. @p p is always fz_platform.ctx. Functions return 0 or a negative enum fz_err unless said
@@ -179,6 +191,12 @@ struct fz_platform_ops {
 	/** Next change of the host's network (enum fz_net_event); 0 = none. Bursts of changes arrive as one.
 	 */
 	int (*net_event)(void *p);
+	/** The system's own name servers, as it would ask them without the tunnel: never a sentinel of the
+	 *  last net_apply(), each once, in the system's order, link-local ones left out. Returns how many of
+	 *  them were stored, 0 = none are known. */
+	size_t (*dns_servers)(void *p, struct fz_ip *ret, size_t cap);
+	/** Names mean something else now (resources changed): forget what the system's resolver remembers. */
+	void (*dns_flush)(void *p);
 
 	/** Copy the counters. */
 	void (*stats)(void *p, struct fz_platform_stats *ret);
@@ -192,6 +210,15 @@ struct fz_platform {
 	void *ctx; /**< their first argument */
 };
 
+/** Who tells a Linux system to ask the sentinels of struct fz_netcfg. */
+enum fz_dns_control {
+	FZ_DNS_CONTROL_DISABLED = 0, /**< nobody: the system's name servers stay */
+	FZ_DNS_CONTROL_RESOLV_CONF = 1, /**< /etc/resolv.conf is replaced, and put back by net_clear(), or
+					 * after a crash when a device is opened with this method again */
+	FZ_DNS_CONTROL_RESOLVED = 2 /**< systemd-resolved is told, for the tunnel interface alone; what it
+				     *   was told vanishes with the interface */
+};
+
 /** Options of the Linux platform. */
 struct fz_platform_linux_opts {
 	size_t size; /**< sizeof(struct fz_platform_linux_opts) */
@@ -203,7 +230,7 @@ struct fz_platform_linux_opts {
 	bool no_create_node; /**< do not make a missing /dev/net/tun (containers lack it at times) */
 	uint32_t sndbuf; /**< bytes, 0 = 2 MiB */
 	uint32_t rcvbuf; /**< bytes, 0 = 16 MiB */
-	uint32_t reserved; /**< zero */
+	uint32_t dns_control; /**< enum fz_dns_control */
 };
 
 /** Create the Linux platform: epoll, TUN with offloads, UDP with segmentation offload, netlink, libcurl
@@ -248,6 +275,10 @@ FZ_API void fz_memnet_set_offload(struct fz_memnet *net, bool on);
 FZ_API void fz_memnet_net_event(struct fz_platform *host, enum fz_net_event event);
 /** Give the host other addresses, as after a change of networks; its sockets stay open. */
 FZ_API void fz_memnet_set_addrs(struct fz_platform *host, const struct fz_ip *ipv4, const struct fz_ip *ipv6);
+/** Give the host other name servers (copied, at most ::FZ_DNS_SERVERS_MAX); ::FZ_NET_DNS_CHANGED follows. */
+FZ_API void fz_memnet_set_dns(struct fz_platform *host, const struct fz_ip *servers, size_t len);
+/** How many times dns_flush was called on the host. */
+FZ_API unsigned fz_memnet_dns_flushes(const struct fz_platform *host);
 /** The last fz_netcfg applied on the host; NULL before the first and after net_clear(). */
 FZ_API const struct fz_netcfg *fz_memnet_netcfg(const struct fz_platform *host);
 /** What happens to each datagram on its way. Return the delay in µs, or ::FZ_NEVER_US to lose it; may rewrite

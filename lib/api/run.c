@@ -236,7 +236,7 @@ static void check_network(struct fz_run *r)
 			fz_error(r->env, "run", "the tunnel interface was deleted");
 			r->dead = true;
 			r->dead_err = FZ_ERR_IO;
-		} else {
+		} else if (what == FZ_NET_CHANGED) {
 			changed = true;
 		}
 	}

@@ -69,6 +69,8 @@ static const struct fz_platform_ops table = {
 	.net_apply = lx_net_apply,
 	.net_clear = lx_net_clear,
 	.net_event = lx_net_event,
+	.dns_servers = lx_dns_servers,
+	.dns_flush = lx_dns_flush,
 	.stats = stats,
 	.free = lx_free,
 };

@@ -112,6 +112,10 @@ void lx_watch_run(struct lx *lx, uint64_t now_us); /* a deadline may have come *
 bool lx_watch_pending(const struct lx *lx);
 int lx_net_event(void *p);
 
+/* dns.c */
+size_t lx_dns_servers(void *p, struct fz_ip *ret, size_t cap);
+void lx_dns_flush(void *p);
+
 /* streams.c */
 int lx_stream_open(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
 enum fz_stream_state lx_stream_state(void *p, const struct fz_stream *s);

@@ -301,6 +301,9 @@ static int net_apply(void *p, const struct fz_netcfg *cfg)
 
 	if (!h->tun_open)
 		return FZ_ERR_STATE;
+	if (cfg->dns_len > FZ_DNS_SERVERS_MAX ||
+	    (cfg->search_domain && strlen(cfg->search_domain) >= sizeof(h->search_domain)))
+		return FZ_ERR_INVAL;
 	routes = fz_memdup(h->net->env, cfg->routes, cfg->routes_len * sizeof(*routes));
 	if (routes == NULL)
 		return FZ_ERR_NOMEM;
@@ -308,6 +311,11 @@ static int net_apply(void *p, const struct fz_netcfg *cfg)
 	h->routes = routes;
 	h->cfg = *cfg;
 	h->cfg.routes = routes;
+	h->cfg.dns = h->sentinels;
+	if (cfg->dns_len)
+		memcpy(h->sentinels, cfg->dns, cfg->dns_len * sizeof(*cfg->dns));
+	if (cfg->search_domain)
+		h->cfg.search_domain = strcpy(h->search_domain, cfg->search_domain);
 	h->has_cfg = true;
 	return 0;
 }
@@ -321,6 +329,23 @@ static int net_event(void *p)
 		return 0;
 	memmove(h->events, h->events + 1, --h->events_n);
 	return event;
+}
+
+static size_t dns_servers(void *p, struct fz_ip *ret, size_t cap)
+{
+	const struct mem_host *h = p;
+	size_t n = h->dns_len < cap ? h->dns_len : cap;
+
+	if (n)
+		memcpy(ret, h->dns, n * sizeof(*ret));
+	return n;
+}
+
+static void dns_flush(void *p)
+{
+	struct mem_host *h = p;
+
+	h->dns_flushes++;
 }
 
 static void stats(void *p, struct fz_platform_stats *ret)
@@ -380,6 +405,8 @@ const struct fz_platform_ops mem_ops = {
 	.net_apply = net_apply,
 	.net_clear = net_clear,
 	.net_event = net_event,
+	.dns_servers = dns_servers,
+	.dns_flush = dns_flush,
 	.stats = stats,
 	.free = host_free,
 };

@@ -37,7 +37,12 @@ struct mem_host {
 	struct mem_queue rx, tun_in, tun_out;
 	struct mem_item *taken; /* what fz_memnet_tun_take returned last */
 	struct fz_netcfg cfg;
-	struct fz_prefix *routes;
+	struct fz_prefix *routes; /* of cfg, as the next two */
+	struct fz_ip sentinels[FZ_DNS_SERVERS_MAX];
+	char search_domain[256];
+	struct fz_ip dns[FZ_DNS_SERVERS_MAX]; /* its own name servers */
+	size_t dns_len;
+	unsigned dns_flushes;
 	bool has_cfg;
 	uint8_t events[MEM_EVENTS_MAX];
 	unsigned events_n;

@@ -106,6 +106,23 @@ void fz_memnet_net_event(struct fz_platform *host, enum fz_net_event event)
 		h->events[h->events_n++] = (uint8_t)event;
 }
 
+void fz_memnet_set_dns(struct fz_platform *host, const struct fz_ip *servers, size_t len)
+{
+	struct mem_host *h = host->ctx;
+
+	h->dns_len = len < FZ_DNS_SERVERS_MAX ? len : FZ_DNS_SERVERS_MAX;
+	if (len)
+		memcpy(h->dns, servers, h->dns_len * sizeof(*servers));
+	fz_memnet_net_event(host, FZ_NET_DNS_CHANGED);
+}
+
+unsigned fz_memnet_dns_flushes(const struct fz_platform *host)
+{
+	const struct mem_host *h = host->ctx;
+
+	return h->dns_flushes;
+}
+
 int fz_memnet_tun_put(struct fz_platform *host, const struct fz_pkt *pkt)
 {
 	struct mem_host *h = host->ctx;
