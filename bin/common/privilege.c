@@ -7,13 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cap-ng.h>
 
 #include <fzconn/error.h>
 
+#include "confine.h"
 #include "logger.h"
+#include "route_probe.h"
 
 static bool has(unsigned capability)
 {
@@ -52,13 +55,10 @@ static enum exit_code no_tun(void)
 	return EXIT_NO_TUN;
 }
 
-enum exit_code privilege_check(void)
+static enum exit_code check_tun(void)
 {
-	int fd;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
-	if (!has(CAP_NET_ADMIN))
-		return no_net_admin();
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd >= 0) {
 		close(fd);
 		return EXIT_OK;
@@ -67,6 +67,54 @@ enum exit_code privilege_check(void)
 		return no_access_to_tun();
 	/* The library makes a missing node where it may. */
 	return errno == ENOENT && has(CAP_MKNOD) ? EXIT_OK : no_tun();
+}
+
+/* One address family is enough, as on machines without IPv6. */
+static enum exit_code check_udp(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	for (int i = 0; i < 2; i++) {
+		int fd = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0) {
+			close(fd);
+			return EXIT_OK;
+		}
+	}
+	complain("no UDP socket can be made: %s; put RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK "
+		 "AF_UNIX into the unit, or allow AF_INET in the container's seccomp profile",
+		 strerror(errno));
+	return EXIT_PRIVILEGE;
+}
+
+static enum exit_code check_routes(void)
+{
+	int err = route_probe();
+
+	if (err == 0)
+		return EXIT_OK;
+	if (err == -EPERM || err == -EACCES)
+		complain(
+			"CAP_NET_ADMIN does not reach this network: routes may not be set, as in a container "
+			"with users of its own (rootless) on the network of the host; give it a network of "
+			"its own instead of --network host, or run it as the host's root");
+	else
+		complain(
+			"netlink, by which routes are set, cannot be used: %s; put "
+			"RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX into the unit, or allow "
+			"AF_NETLINK in the container's seccomp profile",
+			strerror(-err));
+	return EXIT_PRIVILEGE;
+}
+
+enum exit_code privilege_check(void)
+{
+	static enum exit_code (*const checks[])(void) = { check_tun, check_udp, check_routes };
+	enum exit_code code = has(CAP_NET_ADMIN) ? EXIT_OK : no_net_admin();
+
+	for (size_t i = 0; code == EXIT_OK && i < sizeof(checks) / sizeof(*checks); i++)
+		code = checks[i]();
+	return code;
 }
 
 enum exit_code privilege_explain(int err)
@@ -94,14 +142,17 @@ void privilege_drop(void)
 	/* Without CAP_SETPCAP the bounding set cannot be made smaller, and then it grants nothing either. */
 	if (has(CAP_SETPCAP))
 		what = CAPNG_SELECT_BOTH;
-	if (!has(CAP_NET_ADMIN))
-		return;
-	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) != 0 ||
-	    capng_apply(what) != 0)
-		say(FZ_LOG_WARN, "privileges could not be given up");
+	if (has(CAP_NET_ADMIN)) {
+		capng_clear(CAPNG_SELECT_BOTH);
+		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) != 0 ||
+		    capng_apply(what) != 0)
+			say(FZ_LOG_WARN, "privileges could not be given up");
+	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		say(FZ_LOG_DEBUG, "no_new_privs: %s", strerror(errno));
+	if (!confine())
+		say(FZ_LOG_DEBUG,
+		    "system calls are not filtered: not in this build, or not with this kernel");
 }
 
 static void raise_limit(const char *path, unsigned long want)

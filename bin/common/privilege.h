@@ -5,12 +5,12 @@
 
 #include "options.h"
 
-/* CAP_NET_ADMIN, and a TUN device that may be opened: says what is missing and what mends it. EXIT_OK = go
- * on. */
+/* CAP_NET_ADMIN, a TUN device that may be opened, UDP sockets, netlink, and a route that may be set: says the
+ * first that is missing and what mends it. EXIT_OK = go on. */
 enum exit_code privilege_check(void);
 /* The sentence and exit code for an error at the start, of which the library has logged the details. */
 enum exit_code privilege_explain(int err);
-/* Keep CAP_NET_ADMIN alone, for good. Failing is no reason to stop. */
+/* Keep CAP_NET_ADMIN alone and the system calls of the loop, for good. Failing is no reason to stop. */
 void privilege_drop(void);
 /* Allow big socket buffers on this machine; never lowers a limit. */
 void privilege_raise_buffers(void);

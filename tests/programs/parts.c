@@ -2,12 +2,21 @@
 /* The parts of the programs that need no running program: values, hardware tables, the user agent line. */
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <agent.h>
+#include <confine.h>
 #include <smbios.h>
 #include <values.h>
 
@@ -48,6 +57,47 @@ START_TEST(durations)
 		ck_assert_msg(value_duration(bad[i], &us) != NULL, "\"%s\"", bad[i]);
 }
 END_TEST
+
+#ifdef HAVE_SECCOMP
+/* What a confined process meets; the number of the first surprise, 0 = none. */
+static int confined(void)
+{
+	char *const words[] = { (char *)(uintptr_t) "true", NULL };
+	struct stat st;
+
+	if (!confine())
+		return 1;
+	if (execv("/bin/true", words) != -1 || errno != ENOSYS)
+		return 2;
+	if (fork() != -1)
+		return 3;
+	if (socket(AF_PACKET, SOCK_RAW, 0) != -1 || errno != ENOSYS)
+		return 4;
+	if (mount("none", "/nowhere", "tmpfs", 0, NULL) != -1 || errno != ENOSYS)
+		return 5;
+	if (kill(getppid(), 0) != -1 || errno != ENOSYS)
+		return 6;
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != ENOSYS)
+		return 7;
+	if (socket(AF_INET, SOCK_DGRAM, 0) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+		return 8;
+	if (stat("/etc", &st) != 0 || open("/", O_RDONLY) < 0)
+		return 9;
+	return 0;
+}
+
+START_TEST(confinement)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(confined());
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+#endif
 
 START_TEST(utf8)
 {
@@ -182,6 +232,9 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, utf8);
 	tcase_add_test(tc, hardware);
 	tcase_add_test(tc, agents);
+#ifdef HAVE_SECCOMP
+	tcase_add_test(tc, confinement);
+#endif
 	suite_add_tcase(s, tc);
 	return s;
 }

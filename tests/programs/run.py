@@ -104,6 +104,7 @@ class Run(unittest.TestCase):
             for name, want in ("CapEff", 1 << 12), ("CapPrm", 1 << 12), ("CapBnd", 0), ("CapAmb", 0):
                 self.assertEqual(int(program.status(name), 16), want, name)
             self.assertEqual(program.status("NoNewPrivs"), "1")
+            self.assertEqual(program.status("Seccomp"), "2" if os.environ.get("SECCOMP") else "0")
             self.assertEqual(int(program.status("Threads")), 1)
             self.assertEqual(program.end(), OK)
             self.left_behind()

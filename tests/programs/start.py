@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import unittest
@@ -18,6 +19,7 @@ OK, FAILED, USAGE, TOKEN, PRIVILEGE, NO_TUN, RUNNING, PORTAL = range(8)
 AS_USER = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
 AS_USER_WITH_NET = AS_USER + ["--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
 CLOSED = "ws://127.0.0.1:9"
+DENY = os.environ.get("DENY")
 unreachable = {}
 
 
@@ -109,6 +111,35 @@ class Start(unittest.TestCase):
     def test_no_access_to_the_device(self):
         self.gateway(PRIVILEGE, before=self.without_tun(*AS_USER_WITH_NET, mode="0600"),
                      texts=["/dev/net/tun may not be opened", "chmod 0666"])
+
+    @unittest.skipUnless(DENY, "built without libseccomp")
+    def test_no_sockets(self):
+        for program in self.client, self.gateway:
+            program(PRIVILEGE, before=[DENY, "2,10"], texts=["no UDP socket can be made", "RestrictAddressFamilies="])
+            program(PRIVILEGE, before=[DENY, "16"], texts=["netlink", "RestrictAddressFamilies=", "seccomp profile"])
+
+    @unittest.skipUnless(DENY, "built without libseccomp")
+    def test_one_family_is_enough(self):
+        portal = Answer("503 Later", kind="text/plain")
+        program = box.Program([DENY, "10", GATEWAY, "-i", "abc", "-u", portal.url, "--no-inc-buf"], {"FIREZONE_TOKEN": "t"})
+        program.wait_for("next attempt")
+        self.assertEqual(program.end(), OK)
+        program.close()
+        portal.stop()
+
+    def test_routes_of_a_network_that_is_not_ours(self):
+        """Root of a container that has users of its own, on the network of the host."""
+        self.gateway(PRIVILEGE, before=["unshare", "-Ur"], texts=["does not reach this network", "--network host"])
+
+    def test_check_leaves_nothing(self):
+        portal = Answer("503 Later", kind="text/plain")
+        program = box.Program([GATEWAY, "-i", "abc", "-u", portal.url, "--no-inc-buf"], {"FIREZONE_TOKEN": "t"})
+        program.wait_for("next attempt")
+        routes = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True).stdout
+        self.assertNotIn("192.0.2.1", routes)
+        self.assertEqual(program.end(), OK)
+        program.close()
+        portal.stop()
 
     def test_interface_in_use(self):
         portal = Answer("503 Later", kind="text/plain")
