@@ -102,6 +102,11 @@ enum fz_stream_state {
 /** A connection to a host by name, with TLS when asked for. */
 struct fz_stream;
 
+/** A directory that is being listed. */
+struct fz_dir;
+/** Longest name in a directory that dir_next gives, with its NUL. */
+#define FZ_NAME_LEN 256
+
 /** Changes of the host's network. */
 enum fz_net_event {
 	FZ_NET_CHANGED =
@@ -198,6 +203,33 @@ struct fz_platform_ops {
 	/** Names mean something else now (resources changed): forget what the system's resolver remembers. */
 	void (*dns_flush)(void *p);
 
+	/** Small files of the program itself, by absolute path: its state and its queues. None of these waits
+	 *  for the disk: what was written survives the end of the process, not that of the machine. Symbolic
+	 *  links at the end of a path are not followed.
+	 *
+	 *  Write a whole file, mode 0600; who reads, also after a kill in between, sees the old one or the
+	 * new one. For a moment the same name with ".tmp" behind it exists, and stays when the process is
+	 * killed then. The directory must be there: FZ_ERR_NOT_FOUND. FZ_ERR_FULL: no room on the disk;
+	 * FZ_ERR_PERM; FZ_ERR_IO. */
+	int (*file_write)(void *p, const char *path, const void *data, size_t len);
+	/** Read a whole regular file: its length. FZ_ERR_NOT_FOUND; FZ_ERR_NOSPACE: longer than @p cap;
+	 *  FZ_ERR_PERM; FZ_ERR_IO, also for what is no regular file. */
+	int (*file_read)(void *p, const char *path, void *buf, size_t cap);
+	/** Remove a file, or a directory that is empty: FZ_ERR_STATE = it is not. FZ_ERR_NOT_FOUND,
+	 *  FZ_ERR_PERM, FZ_ERR_IO. */
+	int (*file_remove)(void *p, const char *path);
+	/** Make a directory, mode 0700, and those above it that are missing. One that exists is fine. Errors
+	 *  as file_write. */
+	int (*dir_make)(void *p, const char *path);
+	/** Begin to list a directory. @p ret_changed_s: when it was changed last, unix seconds.
+	 *  FZ_ERR_NOT_FOUND, FZ_ERR_PERM, FZ_ERR_IO, FZ_ERR_NOMEM. */
+	int (*dir_open)(void *p, const char *path, struct fz_dir **ret, uint64_t *ret_changed_s);
+	/** Next name in it, in no order and without "." and ".."; false = that was all. What is added or
+	 *  removed meanwhile may be named or not. Longer names than the buffer holds are left out. */
+	bool (*dir_next)(void *p, struct fz_dir *d, char name[FZ_NAME_LEN]);
+	/** End the listing. */
+	void (*dir_close)(void *p, struct fz_dir *d);
+
 	/** Copy the counters. */
 	void (*stats)(void *p, struct fz_platform_stats *ret);
 	/** Close everything and free @p p; net_clear() is the caller's decision. */
@@ -281,6 +313,8 @@ FZ_API void fz_memnet_set_dns(struct fz_platform *host, const struct fz_ip *serv
 FZ_API unsigned fz_memnet_dns_flushes(const struct fz_platform *host);
 /** The last fz_netcfg applied on the host; NULL before the first and after net_clear(). */
 FZ_API const struct fz_netcfg *fz_memnet_netcfg(const struct fz_platform *host);
+/** How many bytes the files of a host may have in all; no limit at first. A full disk is one of 0 bytes. */
+FZ_API void fz_memnet_set_disk(struct fz_platform *host, size_t bytes);
 /** What happens to each datagram on its way. Return the delay in µs, or ::FZ_NEVER_US to lose it; may rewrite
  * the addresses (a NAT). NULL = delivered at once if some host owns the address. */
 typedef uint64_t (*fz_memnet_hook)(void *ctx, struct fz_addr *from, struct fz_addr *to, const uint8_t *data,

@@ -2,6 +2,9 @@
 /* The conformance test of platforms: what lib/core relies on. */
 #include "unit.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "platform/vnet.h"
 #include "rig.h"
 
@@ -566,6 +569,71 @@ static void set_up_plain(void)
 	rig_open(false);
 }
 
+/* ---- files ---- */
+
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+	static char path[2][128];
+	static int turn;
+
+	turn = !turn;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
+	return path[turn];
+}
+
+static unsigned list_dir(const char *path, const char *wanted)
+{
+	char name[FZ_NAME_LEN];
+	struct fz_dir *d;
+	uint64_t changed_s;
+	unsigned n = 0;
+
+	ck_assert_int_eq(OPS(&rig.a)->dir_open(rig.a.ctx, path, &d, &changed_s), 0);
+	ck_assert_uint_le(changed_s, OPS(&rig.a)->unix_ns(rig.a.ctx) / 1000000000u + 1);
+	ck_assert_uint_ge(changed_s + 100, OPS(&rig.a)->unix_ns(rig.a.ctx) / 1000000000u);
+	while (OPS(&rig.a)->dir_next(rig.a.ctx, d, name)) {
+		ck_assert_str_ne(name, "..");
+		n += strcmp(name, wanted) == 0 ? 100 : 1;
+	}
+	OPS(&rig.a)->dir_close(rig.a.ctx, d);
+	return n;
+}
+
+START_TEST(files_are_kept)
+{
+	const struct fz_platform_ops *ops = OPS(&rig.a);
+	void *p = rig.a.ctx;
+	char got[16];
+	struct fz_dir *d;
+	uint64_t changed_s;
+
+	snprintf(dir, sizeof(dir), "/tmp/fzconn-files-%d", (int)getpid());
+	ck_assert_int_eq(ops->file_write(p, in_dir("a"), "x", 1), FZ_ERR_NOT_FOUND);
+	ck_assert_int_eq(ops->dir_open(p, dir, &d, &changed_s), FZ_ERR_NOT_FOUND);
+	ck_assert_int_eq(ops->dir_make(p, in_dir("sub")), 0);
+	ck_assert_int_eq(ops->dir_make(p, in_dir("sub")), 0);
+	ck_assert_int_eq(ops->file_read(p, in_dir("a"), got, sizeof(got)), FZ_ERR_NOT_FOUND);
+	ck_assert_int_eq(ops->file_write(p, in_dir("a"), "first, longer", 13), 0);
+	ck_assert_int_eq(ops->file_write(p, in_dir("a"), "second", 6), 0);
+	ck_assert_int_eq(ops->file_read(p, in_dir("a"), got, 6), 6);
+	ck_assert_mem_eq(got, "second", 6);
+	ck_assert_int_eq(ops->file_read(p, in_dir("a"), got, 5), FZ_ERR_NOSPACE);
+	ck_assert_int_eq(ops->file_read(p, in_dir("sub"), got, sizeof(got)), FZ_ERR_IO);
+	ck_assert_int_eq(ops->file_write(p, in_dir("empty"), "", 0), 0);
+	ck_assert_int_eq(ops->file_read(p, in_dir("empty"), got, sizeof(got)), 0);
+	ck_assert_uint_eq(list_dir(dir, "empty"), 102); /* and nothing temporary */
+	ck_assert_uint_eq(list_dir(in_dir("sub"), "x"), 0);
+	ck_assert_int_eq(ops->file_remove(p, dir), FZ_ERR_STATE);
+	ck_assert_int_eq(ops->file_remove(p, in_dir("a")), 0);
+	ck_assert_int_eq(ops->file_remove(p, in_dir("a")), FZ_ERR_NOT_FOUND);
+	ck_assert_int_eq(ops->file_remove(p, in_dir("empty")), 0);
+	ck_assert_int_eq(ops->file_remove(p, in_dir("sub")), 0);
+	ck_assert_int_eq(ops->file_remove(p, dir), 0);
+}
+END_TEST
+
 static TCase *group(Suite *s, const char *name, void (*setup)(void))
 {
 	TCase *tc = tcase_create(name);
@@ -593,7 +661,8 @@ Suite *unit_suite(void)
 				      wake_ends_a_wait,
 				      network_changes_are_told,
 				      own_tunnel_is_no_change,
-				      lost_tunnel_is_told };
+				      lost_tunnel_is_told,
+				      files_are_kept };
 	Suite *s = suite_create("platform");
 
 	rig_probe();

@@ -71,6 +71,13 @@ static const struct fz_platform_ops table = {
 	.net_event = lx_net_event,
 	.dns_servers = lx_dns_servers,
 	.dns_flush = lx_dns_flush,
+	.file_write = lx_file_write,
+	.file_read = lx_file_read,
+	.file_remove = lx_file_remove,
+	.dir_make = lx_dir_make,
+	.dir_open = lx_dir_open,
+	.dir_next = lx_dir_next,
+	.dir_close = lx_dir_close,
 	.stats = stats,
 	.free = lx_free,
 };

@@ -130,4 +130,13 @@ bool lx_streams_event(struct lx *lx, int fd, uint32_t events);
 bool lx_names_event(struct lx *lx, int fd, uint32_t events);
 bool lx_streams_run(struct lx *lx, uint64_t now_us);
 
+/* files.c */
+int lx_file_write(void *p, const char *path, const void *data, size_t len);
+int lx_file_read(void *p, const char *path, void *buf, size_t cap);
+int lx_file_remove(void *p, const char *path);
+int lx_dir_make(void *p, const char *path);
+int lx_dir_open(void *p, const char *path, struct fz_dir **ret, uint64_t *ret_changed_s);
+bool lx_dir_next(void *p, struct fz_dir *d, char name[FZ_NAME_LEN]);
+void lx_dir_close(void *p, struct fz_dir *d);
+
 #endif

@@ -360,6 +360,7 @@ void mem_host_destroy(struct mem_host *h)
 	struct fz_memnet *net = h->net;
 
 	mem_streams_close_of(h);
+	mem_files_free(h);
 	udp_close(h);
 	tun_close(h);
 	net_clear(h);
@@ -407,6 +408,13 @@ const struct fz_platform_ops mem_ops = {
 	.net_event = net_event,
 	.dns_servers = dns_servers,
 	.dns_flush = dns_flush,
+	.file_write = mem_file_write,
+	.file_read = mem_file_read,
+	.file_remove = mem_file_remove,
+	.dir_make = mem_dir_make,
+	.dir_open = mem_dir_open,
+	.dir_next = mem_dir_next,
+	.dir_close = mem_dir_close,
 	.stats = stats,
 	.free = host_free,
 };

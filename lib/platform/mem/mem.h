@@ -47,6 +47,8 @@ struct mem_host {
 	uint8_t events[MEM_EVENTS_MAX];
 	unsigned events_n;
 	struct fz_platform_stats stats;
+	struct mem_file *files;
+	size_t disk, disk_used; /* bytes: most, now */
 };
 
 struct fz_memnet {
@@ -91,5 +93,15 @@ void mem_stream_close(void *p, struct fz_stream *s);
 bool mem_streams_ready(struct mem_host *h);
 void mem_streams_close_of(struct mem_host *h);
 void mem_streams_free_all(struct fz_memnet *net);
+
+/* files.c */
+int mem_file_write(void *p, const char *path, const void *data, size_t len);
+int mem_file_read(void *p, const char *path, void *buf, size_t cap);
+int mem_file_remove(void *p, const char *path);
+int mem_dir_make(void *p, const char *path);
+int mem_dir_open(void *p, const char *path, struct fz_dir **ret, uint64_t *ret_changed_s);
+bool mem_dir_next(void *p, struct fz_dir *d, char name[FZ_NAME_LEN]);
+void mem_dir_close(void *p, struct fz_dir *d);
+void mem_files_free(struct mem_host *h);
 
 #endif

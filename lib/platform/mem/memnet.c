@@ -83,6 +83,7 @@ int fz_memnet_host(struct fz_memnet *net, const struct fz_ip *ipv4, const struct
 	if (h == NULL)
 		return FZ_ERR_NOMEM;
 	h->net = net;
+	h->disk = SIZE_MAX;
 	set_addrs(h, ipv4, ipv6);
 	mem_queue_init(&h->rx);
 	mem_queue_init(&h->tun_in);
