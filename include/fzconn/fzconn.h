@@ -16,6 +16,7 @@
 #include "platform.h"
 #include "portal.h"
 #include "run.h"
+#include "status.h"
 #include "tunnel.h"
 #include "types.h"
 #include "version.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/handles.h"
+#include "api/status.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opts.h"
@@ -24,7 +25,8 @@ struct fz_run {
 	const struct fz_env *env;
 	struct fz_platform platform;
 	struct endpoint *endpoint;
-	struct client *client; /* NULL for a gateway */
+	struct client *client; /* one of both */
+	struct gateway *gateway;
 	struct fz_run_opts opts;
 	struct fz_stream *stream;
 	bool stream_open, udp_blocked, more, dead;
@@ -464,6 +466,15 @@ void fz_run_shutdown(struct fz_run *r, uint32_t timeout_ms)
 	drop_stream(r);
 }
 
+int fz_run_status(struct fz_run *r, char **ret)
+{
+	uint64_t now = ask(r, now_us);
+
+	return status_text(r->env,
+			   r->client ? client_status(r->client, now) : gateway_status(r->gateway, now),
+			   &r->platform, ret);
+}
+
 /* ---- life ---- */
 
 static int open_tun(struct fz_run *r)
@@ -479,7 +490,8 @@ static int open_tun(struct fz_run *r)
 }
 
 static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct client *client,
-		   const struct fz_platform *platform, const struct fz_run_opts *opts, struct fz_run **ret)
+		   struct gateway *gateway, const struct fz_platform *platform,
+		   const struct fz_run_opts *opts, struct fz_run **ret)
 {
 	struct fz_run *r;
 	int err = 0;
@@ -495,6 +507,7 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 	r->platform = *platform;
 	r->endpoint = endpoint;
 	r->client = client;
+	r->gateway = gateway;
 	if (opts)
 		err = fz_opts_import(&r->opts, sizeof(r->opts), opts, opts->size);
 	if (err == 0)
@@ -511,14 +524,14 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 int fz_run_client_new(const struct fz_env *env, struct fz_client *client, const struct fz_platform *platform,
 		      const struct fz_run_opts *opts, struct fz_run **ret)
 {
-	return run_new(env, client_endpoint_of(client), client_of(client), platform, opts, ret);
+	return run_new(env, client_endpoint_of(client), client_of(client), NULL, platform, opts, ret);
 }
 
 int fz_run_gateway_new(const struct fz_env *env, struct fz_gateway *gateway,
 		       const struct fz_platform *platform, const struct fz_run_opts *opts,
 		       struct fz_run **ret)
 {
-	return run_new(env, gateway_endpoint_of(gateway), NULL, platform, opts, ret);
+	return run_new(env, gateway_endpoint_of(gateway), NULL, gateway_of(gateway), platform, opts, ret);
 }
 
 void fz_run_free(struct fz_run *r)

@@ -554,3 +554,15 @@ size_t gateway_clients(const struct gateway *g)
 {
 	return g->clients_len;
 }
+
+const struct grants *gateway_grants(const struct gateway *g, uint32_t ref)
+{
+	struct fz_map_link *l = fz_map_first(&g->by_ref, fz_map_hash(&g->by_ref, &ref, sizeof(ref)));
+
+	for (; l; l = fz_map_next(l)) {
+		const struct client_peer *p = fz_container(l, struct client_peer, by_ref);
+		if (p->ref == ref)
+			return &p->grants;
+	}
+	return NULL;
+}

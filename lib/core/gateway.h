@@ -15,5 +15,7 @@ void gateway_free(struct gateway *g);
 struct endpoint *gateway_endpoint(const struct gateway *g);
 /* Clients with at least one grant. */
 size_t gateway_clients(const struct gateway *g);
+/* The grants of the client behind a connection; NULL = none. */
+const struct grants *gateway_grants(const struct gateway *g, uint32_t ref);
 
 #endif

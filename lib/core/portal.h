@@ -126,5 +126,7 @@ struct portal_stats {
 	uint64_t dropped_full; /* messages out: queue full */
 };
 const struct portal_stats *portal_stats(const struct portal *p);
+/* State and counters as JSON; NULL without memory. */
+struct jv *portal_status(const struct portal *p, uint64_t now_us);
 
 #endif
