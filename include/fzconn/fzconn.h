@@ -5,6 +5,7 @@
 #define FZCONN_FZCONN_H
 
 #include "addr.h"
+#include "ask.h"
 #include "auth.h"
 #include "client.h"
 #include "env.h"

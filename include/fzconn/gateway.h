@@ -76,6 +76,23 @@ FZ_API void fz_gateway_stream_closed(struct fz_gateway *g, const char *reason, u
 /** Bytes for the stream: their number, 0 = none. Call only while the stream takes bytes. */
 FZ_API int fz_gateway_poll_stream(struct fz_gateway *g, void *buf, size_t cap);
 
+/** What became of FZ_EVENT_DNS_QUERY. */
+FZ_API void fz_gateway_dns_answer(struct fz_gateway *g, const struct fz_dns_answer *answer, uint64_t now_us);
+/** A DNS request came to a listener of FZ_EVENT_DNS_LISTEN; FZ_EVENT_DNS_REPLY answers it. */
+FZ_API void fz_gateway_dns_request(struct fz_gateway *g, const struct fz_dns_request *request,
+				   uint64_t now_us);
+/** FZ_EVENT_DNS_LISTEN could not be done. It is asked for again some seconds later. */
+FZ_API void fz_gateway_dns_listen_failed(struct fz_gateway *g, const struct fz_addr *addr, int err,
+					 uint64_t now_us);
+/** What became of FZ_EVENT_RESOLVE. */
+FZ_API void fz_gateway_resolved(struct fz_gateway *g, const struct fz_resolved *resolved, uint64_t now_us);
+/** What became of FZ_EVENT_HTTP. */
+FZ_API void fz_gateway_http_result(struct fz_gateway *g, const struct fz_http_result *result,
+				   uint64_t now_us);
+/** The system's name servers outside of the tunnel: at the start, and whenever they change. */
+FZ_API void fz_gateway_system_dns(struct fz_gateway *g, const struct fz_ip *servers, size_t len,
+				  uint64_t now_us);
+
 /** Run what is due; early calls do nothing. */
 FZ_API void fz_gateway_handle_timeout(struct fz_gateway *g, uint64_t now_us);
 /** When fz_gateway_handle_timeout() has something to do, absolute µs; FZ_NEVER_US = never. */

@@ -7,6 +7,7 @@
 #define FZCONN_PLATFORM_H
 
 #include "addr.h"
+#include "ask.h"
 #include "env.h"
 #include "packet.h"
 #include "types.h"
@@ -30,7 +31,9 @@ enum fz_ready {
 	FZ_READY_STREAM = 8, /**< a stream changed state, or may be read or written */
 	FZ_READY_NET = 16, /**< net_event may give a change */
 	FZ_READY_TUN_WRITE = 32, /**< tun_write may be tried again after FZ_ERR_AGAIN */
-	FZ_READY_WAKE = 64 /**< wake was called since the last time that this bit was set */
+	FZ_READY_WAKE = 64, /**< wake was called since the last time that this bit was set */
+	FZ_READY_DNS = 128, /**< dns_answer, dns_request or resolved may give something */
+	FZ_READY_HTTP = 256 /**< http_result may give something */
 };
 
 /** How to open the tunnel device. */
@@ -76,6 +79,14 @@ struct fz_platform_stats {
 	uint64_t dns_servers_bad; /**< entries of the system's resolver configuration left out: no address,
 				   *   too many, text too long */
 	uint64_t dns_control_failed; /**< times that the system's name servers could not be read or set */
+	uint64_t dns_queries; /**< DNS queries sent */
+	uint64_t dns_failed; /**< of these, how many got no answer */
+	uint64_t dns_strange; /**< datagrams and messages that answer no query: forged, or much too late */
+	uint64_t dns_requests; /**< DNS requests received by our listeners */
+	uint64_t dns_refused; /**< connections closed because of a limit, a time-out or bad framing, and
+			       *   datagrams too short for a DNS message */
+	uint64_t http_requests; /**< HTTP requests sent */
+	uint64_t http_failed; /**< of these, how many got no answer */
 };
 
 /** Where and how to connect a stream. */
@@ -229,6 +240,41 @@ struct fz_platform_ops {
 	bool (*dir_next)(void *p, struct fz_dir *d, char name[FZ_NAME_LEN]);
 	/** End the listing. */
 	void (*dir_close)(void *p, struct fz_dir *d);
+	/** Send a DNS query; its answer comes from dns_answer(). FZ_ERR_FULL: 1,000 are under way. */
+	int (*dns_query)(void *p, const struct fz_dns_query *query);
+	/** Next answer, or failure; its bytes are valid until the next call. False = none now. */
+	bool (*dns_answer)(void *p, struct fz_dns_answer *ret);
+	/** Take DNS requests at an address of ours, from now on by these transports; the address may come
+	 *  later than the listener. Framing, limits and time-outs of TCP are the platform's affair.
+	 *  FZ_ERR_STATE: somebody else has the port. FZ_ERR_FULL: 8 addresses at most. */
+	int (*dns_listen)(void *p, const struct fz_addr *addr, bool udp, bool tcp);
+	/** No longer; its connections are closed. An unknown address is fine. */
+	void (*dns_unlisten)(void *p, const struct fz_addr *addr);
+	/** Next request; its bytes are valid until the next call. False = none now. */
+	bool (*dns_request)(void *p, struct fz_dns_request *ret);
+	/** Answer a request; it leaves from the address that was asked. @p len 0 = there will be no answer.
+	 *  FZ_ERR_NOT_FOUND: the one who asked has gone. */
+	int (*dns_reply)(void *p, uint64_t request, const void *data, size_t len);
+
+	/** Look up the addresses of a host, around the tunnel, as the system does: its servers, its search
+	 *  domains, its hosts file. FZ_ERR_INVAL: no host name. FZ_ERR_FULL: 1,000 are under way. */
+	int (*resolve)(void *p, uint64_t id, const char *name);
+	/** Next result; its addresses are valid until the next call. False = none now. */
+	bool (*resolved)(void *p, struct fz_resolved *ret);
+
+	/** Start an HTTP request around the tunnel; connections are kept and shared. FZ_ERR_INVAL: the URL or
+	 *  a header does not parse. FZ_ERR_FULL: 32 are under way. */
+	int (*http_start)(void *p, const struct fz_http_request *request);
+	/** Next result; what it points to is valid until the next call. False = none now. */
+	bool (*http_result)(void *p, struct fz_http_result *ret);
+	/** Forget a request: it gives no result any more. An unknown id is fine. */
+	void (*http_cancel)(void *p, uint64_t id);
+
+	/** The network changed: what is under way around the tunnel fails with FZ_ERR_IO, and what comes
+	 *  later uses new connections. */
+	void (*ask_reset)(void *p);
+	/** Forget all queries, lookups, requests and results; close all listeners. */
+	void (*ask_close)(void *p);
 
 	/** Copy the counters. */
 	void (*stats)(void *p, struct fz_platform_stats *ret);
@@ -335,6 +381,29 @@ FZ_API int fz_memnet_stream_take(struct fz_stream *s, void *buf, size_t cap);
 /** The far end closes: after what is unread the host sees the end. @p s stays good until the host has closed
  * it too and fz_memnet_stream_take() has said so. */
 FZ_API void fz_memnet_stream_hangup(struct fz_stream *s);
+
+/** Take the next DNS query of the host; its pointers are valid until it is answered or its time is over.
+ * False = none. */
+FZ_API bool fz_memnet_query_take(struct fz_platform *host, struct fz_dns_query *ret);
+/** Answer a query that was taken: with the bytes of @p answer, or a failure. FZ_ERR_NOT_FOUND: its time is
+ * over. */
+FZ_API FZ_MUST_CHECK int fz_memnet_answer_put(struct fz_platform *host, const struct fz_dns_answer *answer);
+/** Send a DNS request to a listener of the host: @p request without its id, which is returned.
+ *  FZ_ERR_NOT_FOUND: nobody listens there. */
+FZ_API FZ_MUST_CHECK int fz_memnet_request_put(struct fz_platform *host, const struct fz_dns_request *request,
+					       uint64_t *ret_id);
+/** Take the next reply of the host, valid until the next call; @p ret_len 0 = it said that there is none.
+ * False = none yet. */
+FZ_API bool fz_memnet_reply_take(struct fz_platform *host, uint64_t *ret_id, const uint8_t **ret_data,
+				 size_t *ret_len);
+/** Take the next name that the host looks up, valid until fz_memnet_resolved_put(). False = none. */
+FZ_API bool fz_memnet_resolve_take(struct fz_platform *host, uint64_t *ret_id, const char **ret_name);
+/** Say what was found. FZ_ERR_NOT_FOUND: nobody waits for it. */
+FZ_API FZ_MUST_CHECK int fz_memnet_resolved_put(struct fz_platform *host, const struct fz_resolved *resolved);
+/** Take the next HTTP request of the host; its pointers are valid until it is answered. False = none. */
+FZ_API bool fz_memnet_http_take(struct fz_platform *host, struct fz_http_request *ret);
+/** Answer it; NULL texts are "". FZ_ERR_NOT_FOUND: its time is over, or it was cancelled. */
+FZ_API FZ_MUST_CHECK int fz_memnet_http_put(struct fz_platform *host, const struct fz_http_result *result);
 
 #ifdef __cplusplus
 }

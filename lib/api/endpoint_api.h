@@ -51,6 +51,30 @@
 	{                                                                                                    \
 		return endpoint_poll_stream(endpoint_of(o), buf, cap);                                       \
 	}                                                                                                    \
+	void prefix##_dns_answer(object *o, const struct fz_dns_answer *a, uint64_t now_us)                  \
+	{                                                                                                    \
+		endpoint_dns_answer(endpoint_of(o), a, now_us);                                              \
+	}                                                                                                    \
+	void prefix##_dns_request(object *o, const struct fz_dns_request *r, uint64_t now_us)                \
+	{                                                                                                    \
+		endpoint_dns_request(endpoint_of(o), r, now_us);                                             \
+	}                                                                                                    \
+	void prefix##_dns_listen_failed(object *o, const struct fz_addr *a, int err, uint64_t now_us)        \
+	{                                                                                                    \
+		endpoint_dns_listen_failed(endpoint_of(o), a, err, now_us);                                  \
+	}                                                                                                    \
+	void prefix##_resolved(object *o, const struct fz_resolved *r, uint64_t now_us)                      \
+	{                                                                                                    \
+		endpoint_resolved(endpoint_of(o), r, now_us);                                                \
+	}                                                                                                    \
+	void prefix##_http_result(object *o, const struct fz_http_result *r, uint64_t now_us)                \
+	{                                                                                                    \
+		endpoint_http_result(endpoint_of(o), r, now_us);                                             \
+	}                                                                                                    \
+	void prefix##_system_dns(object *o, const struct fz_ip *v, size_t n, uint64_t now_us)                \
+	{                                                                                                    \
+		endpoint_system_dns(endpoint_of(o), v, n, now_us);                                           \
+	}                                                                                                    \
 	void prefix##_handle_timeout(object *o, uint64_t now_us)                                             \
 	{                                                                                                    \
 		endpoint_handle_timeout(endpoint_of(o), now_us);                                             \

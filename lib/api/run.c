@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The driver: one turn reads what is ready, lets the object work, writes what it made. The clock is read once
  * a turn. */
-#include "fzconn/run.h"
+#include "api/run_priv.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "api/handles.h"
 #include "api/status.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,31 +17,6 @@
 #define UDP_ROUNDS 8
 #define UDP_BATCHES 8
 #define TUN_READS 128
-
-#define RUN_EVENTS_MAX 256
-
-struct fz_run {
-	const struct fz_env *env;
-	struct fz_platform platform;
-	struct endpoint *endpoint;
-	struct client *client; /* one of both */
-	struct gateway *gateway;
-	struct fz_run_opts opts;
-	struct fz_stream *stream;
-	bool stream_open, udp_blocked, more, dead;
-	int dead_err;
-	uint64_t now_us;
-	struct fz_udp_batch unsent; /* len 0 = none */
-	struct fz_event events[RUN_EVENTS_MAX]; /* for the program; the oldest is lost first */
-	size_t events_first, events_len;
-	uint8_t out[4096]; /* bytes of the stream that it did not take yet */
-	size_t out_at, out_len;
-	uint8_t tun_buf[FZ_PKT_HEADROOM + FZ_SUPER_MAX + 1];
-};
-
-/* A function of the platform, without and with further arguments. */
-#define ask(r, fn) ((r)->platform.ops->fn((r)->platform.ctx))
-#define call(r, fn, ...) ((r)->platform.ops->fn((r)->platform.ctx, __VA_ARGS__))
 
 /* ---- out ---- */
 
@@ -231,17 +205,21 @@ static void check_stream(struct fz_run *r)
 static void check_network(struct fz_run *r)
 {
 	int what;
-	bool changed = false;
+	bool changed = false, names = false;
 
 	while ((what = ask(r, net_event)) > 0) {
 		if (what == FZ_NET_TUN_LOST) {
 			fz_error(r->env, "run", "the tunnel interface was deleted");
 			r->dead = true;
 			r->dead_err = FZ_ERR_IO;
-		} else if (what == FZ_NET_CHANGED) {
+		} else if (what == FZ_NET_DNS_CHANGED) {
+			names = true;
+		} else {
 			changed = true;
 		}
 	}
+	if (names)
+		run_tell_dns(r);
 	if (changed && !r->opts.no_watch) {
 		fz_info(r->env, "run", "the network changed");
 		fz_run_reset(r);
@@ -302,13 +280,14 @@ static bool serve(struct fz_run *r, const struct fz_event *ev)
 			endpoint_pop_udp(r->endpoint);
 		r->unsent.len = 0;
 		open_udp(r);
+		ask(r, ask_reset);
 		return true;
 	case FZ_EVENT_DEAD:
 		r->dead = true;
 		r->dead_err = ev->u.dead.err;
 		return false;
 	default:
-		return false;
+		return run_serve_ask(r, ev);
 	}
 }
 
@@ -363,6 +342,8 @@ static int turn(struct fz_run *r, uint32_t ready)
 		err = read_tun(r);
 	if (ready & FZ_READY_STREAM)
 		check_stream(r);
+	if (ready & (FZ_READY_DNS | FZ_READY_HTTP))
+		run_read_answers(r);
 	if (ready & FZ_READY_NET)
 		check_network(r);
 	endpoint_handle_timeout(r->endpoint, r->now_us);
@@ -517,6 +498,8 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 		return err;
 	}
 	open_udp(r);
+	read_clock(r);
+	run_tell_dns(r);
 	*ret = r;
 	return 0;
 }
@@ -539,6 +522,7 @@ void fz_run_free(struct fz_run *r)
 	if (r == NULL)
 		return;
 	drop_stream(r);
+	ask(r, ask_close);
 	ask(r, udp_close);
 	ask(r, net_clear);
 	ask(r, tun_close);

@@ -243,7 +243,10 @@ static void publish_netcfg(struct client *c, uint64_t now_us)
 		if (c->resources.v[i]->type == PORTAL_RESOURCE_CIDR)
 			v[n++] = c->resources.v[i]->net;
 	if (v)
-		err = endpoint_set_netcfg(c->endpoint, &c->ipv4, &c->ipv6, v, n);
+		err = endpoint_set_netcfg(c->endpoint, &(struct fz_netcfg){ .ipv4 = c->ipv4,
+									    .ipv6 = c->ipv6,
+									    .routes = v,
+									    .routes_len = n });
 	c->routes_changed = err != 0;
 	c->retry_us = now_us + ENDPOINT_RETRY_US;
 	fz_free(c->env, v);

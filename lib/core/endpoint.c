@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/endpoint.h"
+#include "core/endpoint_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,38 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
-
-struct own_packet {
-	uint16_t len;
-	uint8_t buf[FZ_PKT_HEADROOM + FZ_TUNNEL_MTU];
-};
-
-struct endpoint {
-	const struct fz_env *env;
-	const struct endpoint_ops *ops;
-	void *role;
-	enum portal_peer peer_kind;
-	struct portal *portal;
-	struct node *node;
-	uint64_t now_us;
-	int64_t wall_offset_ns; /* unix time minus ours, see endpoint_unix_s() */
-	bool has_wall;
-	bool unsettled; /* inputs came in since the last settle() */
-
-	/* Requests to the host, in the order in which they are told. A later one for the stream makes an
-	 * earlier one that was not told yet pointless. */
-	bool wants_close, wants_rebind, wants_open, wants_dead;
-	struct fz_event open, dead;
-	struct fz_event *events; /* ring of ENDPOINT_EVENTS_MAX */
-	size_t events_first, events_len;
-	struct fz_netcfg netcfg;
-	struct fz_prefix *routes;
-	bool netcfg_due, ready_told, configured;
-
-	struct own_packet *own; /* ring of ENDPOINT_TUN_MAX, made when first needed */
-	size_t own_first, own_len;
-	struct endpoint_stats stats;
-};
 
 static const char *const drop_names[ENDPOINT_DROPS] = {
 	[DROP_MALFORMED] = "malformed packet",
@@ -53,6 +21,7 @@ static const char *const drop_names[ENDPOINT_DROPS] = {
 	[DROP_PROTOCOL] = "protocol",
 	[DROP_NO_PEER] = "unknown peer",
 	[DROP_TUN_FULL] = "TUN queue full",
+	[DROP_ASK] = "question to the host that found no room",
 };
 
 const char *endpoint_drop_name(enum endpoint_drop d)
@@ -84,6 +53,7 @@ int endpoint_new(const struct fz_env *env, const struct endpoint_opts *opts, con
 		return err;
 	}
 	portal_set_public_key(e->portal, node_public_key(e->node));
+	e->asks_tail = &e->asks;
 	e->unsettled = true;
 	*ret = e;
 	return 0;
@@ -96,8 +66,9 @@ void endpoint_free(struct endpoint *e)
 	portal_free(e->portal);
 	node_free(e->node);
 	fz_free(e->env, e->events);
-	fz_free(e->env, e->routes);
+	fz_free(e->env, e->netcfg_kept);
 	fz_free(e->env, e->own);
+	endpoint_asks_clear(e);
 	fz_free(e->env, e);
 }
 
@@ -143,8 +114,7 @@ uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s)
 	return ns > 0 ? ((uint64_t)ns + 999) / 1000 : 0;
 }
 
-/* Time does not run backwards for what is below us. */
-static uint64_t begin_turn(struct endpoint *e, uint64_t now_us)
+uint64_t endpoint_begin_turn(struct endpoint *e, uint64_t now_us)
 {
 	if (now_us > e->now_us)
 		e->now_us = now_us;
@@ -180,19 +150,33 @@ static void simple_event(struct endpoint *e, enum fz_event_type type)
 	endpoint_event(e, &ev);
 }
 
-int endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
-			const struct fz_prefix *routes, size_t routes_len)
+static const void *keep_part(uint8_t **at, const void *part, size_t len)
 {
-	struct fz_prefix *copy = fz_memdup(e->env, routes, routes_len * sizeof(*routes));
+	const void *to = *at;
 
-	if (copy == NULL) {
+	if (len > 0)
+		memcpy(*at, part, len);
+	*at += len;
+	return to;
+}
+
+int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg)
+{
+	size_t routes = cfg->routes_len * sizeof(*cfg->routes), dns = cfg->dns_len * sizeof(*cfg->dns);
+	size_t domain = cfg->search_domain ? strlen(cfg->search_domain) + 1 : 0;
+	uint8_t *kept = fz_zalloc(e->env, routes + dns + domain + 1);
+
+	if (kept == NULL) {
 		fz_error(e->env, "endpoint", "no memory for %zu routes: the interface stays as it is",
-			 routes_len);
+			 cfg->routes_len);
 		return FZ_ERR_NOMEM;
 	}
-	fz_free(e->env, e->routes);
-	e->routes = copy;
-	e->netcfg = (struct fz_netcfg){ *ipv4, *ipv6, copy, routes_len };
+	fz_free(e->env, e->netcfg_kept);
+	e->netcfg_kept = kept;
+	e->netcfg = *cfg;
+	e->netcfg.routes = keep_part(&kept, cfg->routes, routes);
+	e->netcfg.dns = keep_part(&kept, cfg->dns, dns);
+	e->netcfg.search_domain = domain ? keep_part(&kept, cfg->search_domain, domain) : NULL;
 	e->netcfg_due = e->configured = true;
 	return 0;
 }
@@ -240,7 +224,7 @@ void endpoint_handle_tun(struct endpoint *e, struct fz_pkt *pkt, uint64_t now_us
 	struct ip_view view;
 	enum ip_reason why = ip_parse(pkt, &view);
 
-	now_us = begin_turn(e, now_us);
+	now_us = endpoint_begin_turn(e, now_us);
 	e->stats.tun_in++;
 	if (why != IP_OK)
 		refuse_malformed(e, why);
@@ -254,7 +238,7 @@ void endpoint_handle_tun(struct endpoint *e, struct fz_pkt *pkt, uint64_t now_us
 
 void endpoint_handle_udp(struct endpoint *e, const struct fz_udp_batch *batch, uint64_t now_us)
 {
-	node_handle_udp(e->node, batch, begin_turn(e, now_us));
+	node_handle_udp(e->node, batch, endpoint_begin_turn(e, now_us));
 }
 
 static void handle_control(struct endpoint *e, uint32_t ref, const struct fz_pkt *pkt,
@@ -441,17 +425,17 @@ bool endpoint_wants_tun(const struct endpoint *e)
 
 void endpoint_stream_opened(struct endpoint *e, uint64_t now_us)
 {
-	portal_handle_connected(e->portal, begin_turn(e, now_us));
+	portal_handle_connected(e->portal, endpoint_begin_turn(e, now_us));
 }
 
 void endpoint_stream_data(struct endpoint *e, const void *data, size_t len, uint64_t now_us)
 {
-	portal_handle_data(e->portal, data, len, begin_turn(e, now_us));
+	portal_handle_data(e->portal, data, len, endpoint_begin_turn(e, now_us));
 }
 
 void endpoint_stream_closed(struct endpoint *e, const char *reason, uint64_t now_us)
 {
-	portal_handle_disconnected(e->portal, reason, begin_turn(e, now_us));
+	portal_handle_disconnected(e->portal, reason, endpoint_begin_turn(e, now_us));
 }
 
 int endpoint_poll_stream(struct endpoint *e, void *buf, size_t cap)
@@ -464,9 +448,10 @@ void endpoint_handle_timeout(struct endpoint *e, uint64_t now_us)
 {
 	if (endpoint_next_timeout(e) > now_us)
 		return;
-	now_us = begin_turn(e, now_us);
+	now_us = endpoint_begin_turn(e, now_us);
 	portal_handle_timeout(e->portal, now_us);
 	node_handle_timeout(e->node, now_us);
+	endpoint_listens_retry(e, now_us);
 	e->ops->timeout(e->role, now_us);
 }
 
@@ -475,7 +460,7 @@ uint64_t endpoint_next_timeout(const struct endpoint *e)
 	if (e->unsettled)
 		return 0;
 	return fz_min_us(fz_min_us(portal_next_timeout(e->portal), node_next_timeout(e->node)),
-			 e->ops->next_timeout(e->role));
+			 fz_min_us(endpoint_listens_next(e), e->ops->next_timeout(e->role)));
 }
 
 static bool poll_request(struct endpoint *e, struct fz_event *ret)
@@ -516,7 +501,7 @@ bool endpoint_poll_event(struct endpoint *e, struct fz_event *ret)
 		e->ready_told = true;
 		return true;
 	}
-	if (poll_request(e, ret))
+	if (poll_request(e, ret) || endpoint_poll_ask(e, ret))
 		return true;
 	if (e->events_len == 0)
 		return poll_dead(e, ret);
@@ -530,7 +515,7 @@ int endpoint_reset(struct endpoint *e, uint64_t now_us)
 {
 	int err;
 
-	now_us = begin_turn(e, now_us);
+	now_us = endpoint_begin_turn(e, now_us);
 	err = node_reset(e->node, now_us);
 	if (err != 0)
 		return err;
@@ -542,14 +527,14 @@ int endpoint_reset(struct endpoint *e, uint64_t now_us)
 
 void endpoint_reconnect(struct endpoint *e, uint64_t now_us)
 {
-	portal_reconnect(e->portal, begin_turn(e, now_us));
+	portal_reconnect(e->portal, endpoint_begin_turn(e, now_us));
 }
 
 void endpoint_shutdown(struct endpoint *e, uint64_t now_us)
 {
 	uint32_t ref = NODE_NO_REF;
 
-	now_us = begin_turn(e, now_us);
+	now_us = endpoint_begin_turn(e, now_us);
 	while (node_walk(e->node, &ref) != NULL)
 		node_close(e->node, ref, true, "we end", now_us);
 	node_release_relays(e->node, now_us);

@@ -14,6 +14,11 @@
 #define ENDPOINT_EVENTS_MAX 1024
 /* Packets made by ourselves that wait for the TUN. */
 #define ENDPOINT_TUN_MAX 64
+/* Questions that the host was not told yet, and places where we listen for DNS. */
+#define ENDPOINT_ASKS_MAX 2048
+#define ENDPOINT_LISTENS_MAX 8
+/* A listener that failed is asked for again after this time. */
+#define ENDPOINT_LISTEN_RETRY_US 5000000u
 
 /* Why a packet of the TUN side was dropped; shown in status. */
 enum endpoint_drop {
@@ -28,6 +33,7 @@ enum endpoint_drop {
 	DROP_PROTOCOL, /* protocol that cannot be routed */
 	DROP_NO_PEER, /* no state for the peer it came from or goes to */
 	DROP_TUN_FULL, /* our own packets for the TUN */
+	DROP_ASK, /* questions to the host: too many, or no memory */
 	ENDPOINT_DROPS
 };
 const char *endpoint_drop_name(enum endpoint_drop d);
@@ -52,6 +58,17 @@ struct endpoint_ops {
 			uint64_t now_us);
 	void (*timeout)(void *role, uint64_t now_us);
 	uint64_t (*next_timeout)(const void *role);
+
+	/* Results of what was asked of the host, see below. Each may be NULL: of no interest; requests are
+	 * then turned away. What they point to is borrowed for the call. */
+	void (*dns_answer)(void *role, const struct fz_dns_answer *a, uint64_t now_us);
+	void (*dns_request)(void *role, const struct fz_dns_request *r, uint64_t now_us);
+	/* It is tried again by itself; a role that can do with another port stops that with
+	 * endpoint_dns_listen(). */
+	void (*dns_listen_failed)(void *role, const struct fz_addr *addr, int err, uint64_t now_us);
+	void (*resolved)(void *role, const struct fz_resolved *r, uint64_t now_us);
+	void (*http_result)(void *role, const struct fz_http_result *r, uint64_t now_us);
+	void (*system_dns)(void *role, const struct fz_ip *servers, size_t len, uint64_t now_us);
 };
 
 struct endpoint_opts {
@@ -78,13 +95,25 @@ uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s);
 void endpoint_drop(struct endpoint *e, enum endpoint_drop why);
 void endpoint_drop_many(struct endpoint *e, enum endpoint_drop why, uint64_t n);
 void endpoint_event(struct endpoint *e, const struct fz_event *ev);
-/* The wanted state of the interface; routes are copied. FZ_ERR_NOMEM: it stays as it was, to be tried again
- * after ENDPOINT_RETRY_US. */
+/* The wanted state of the interface; everything is copied. FZ_ERR_NOMEM: it stays as it was, to be tried
+ * again after ENDPOINT_RETRY_US. */
 #define ENDPOINT_RETRY_US 1000000u
-int endpoint_set_netcfg(struct endpoint *e, const struct fz_ip *ipv4, const struct fz_ip *ipv6,
-			const struct fz_prefix *routes, size_t routes_len);
+int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg);
 /* A packet of our own for the TUN; copied. */
 void endpoint_to_tun(struct endpoint *e, const uint8_t *packet, size_t len);
+/* Questions to the host, see fzconn/ask.h; everything is copied. Each accepted one has exactly one result,
+ * which comes through the role's table; the role tells its ids apart. FZ_ERR_FULL, FZ_ERR_NOMEM: not asked,
+ * counted. */
+int endpoint_dns_query(struct endpoint *e, const struct fz_dns_query *q);
+int endpoint_resolve(struct endpoint *e, uint64_t id, const char *name);
+int endpoint_http(struct endpoint *e, const struct fz_http_request *r);
+/* Names mean something else now: the system is to forget what it remembers. */
+void endpoint_dns_flush(struct endpoint *e);
+/* Answer a DNS request; len 0 = there will be no answer. Lost without memory: clients ask again. */
+void endpoint_dns_reply(struct endpoint *e, uint64_t request, const void *data, size_t len);
+/* Take DNS requests at this address by these transports from now on; by none: close it. FZ_ERR_FULL: too many
+ * addresses. */
+int endpoint_dns_listen(struct endpoint *e, const struct fz_addr *addr, bool udp, bool tcp);
 /* Fill u.peer of an event. */
 void endpoint_describe_peer(struct endpoint *e, uint32_t ref, const struct fz_uuid *id, const char *detail,
 			    struct fz_event *ret);
@@ -105,6 +134,12 @@ void endpoint_stream_opened(struct endpoint *e, uint64_t now_us);
 void endpoint_stream_data(struct endpoint *e, const void *data, size_t len, uint64_t now_us);
 void endpoint_stream_closed(struct endpoint *e, const char *reason, uint64_t now_us);
 int endpoint_poll_stream(struct endpoint *e, void *buf, size_t cap);
+void endpoint_dns_answer(struct endpoint *e, const struct fz_dns_answer *a, uint64_t now_us);
+void endpoint_dns_request(struct endpoint *e, const struct fz_dns_request *r, uint64_t now_us);
+void endpoint_dns_listen_failed(struct endpoint *e, const struct fz_addr *addr, int err, uint64_t now_us);
+void endpoint_resolved(struct endpoint *e, const struct fz_resolved *r, uint64_t now_us);
+void endpoint_http_result(struct endpoint *e, const struct fz_http_result *r, uint64_t now_us);
+void endpoint_system_dns(struct endpoint *e, const struct fz_ip *servers, size_t len, uint64_t now_us);
 void endpoint_handle_timeout(struct endpoint *e, uint64_t now_us);
 uint64_t endpoint_next_timeout(const struct endpoint *e);
 bool endpoint_poll_event(struct endpoint *e, struct fz_event *ret);

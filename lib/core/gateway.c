@@ -287,11 +287,14 @@ static void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *vie
 
 static void publish_netcfg(struct gateway *g, uint64_t now_us)
 {
-	struct fz_prefix routes[] = { ranges[RANGE_TUNNEL4], ranges[RANGE_TUNNEL6] };
+	const struct fz_prefix routes[] = { ranges[RANGE_TUNNEL4], ranges[RANGE_TUNNEL6] };
+	const struct fz_netcfg cfg = { .ipv4 = g->ipv4,
+				       .ipv6 = g->ipv6,
+				       .routes = routes,
+				       .routes_len = sizeof(routes) / sizeof(routes[0]) };
 
 	g->retry_us = FZ_NEVER_US;
-	if (endpoint_set_netcfg(g->endpoint, &g->ipv4, &g->ipv6, routes,
-				sizeof(routes) / sizeof(routes[0])) != 0)
+	if (endpoint_set_netcfg(g->endpoint, &cfg) != 0)
 		g->retry_us = now_us + ENDPOINT_RETRY_US;
 }
 

@@ -481,6 +481,23 @@ const char *dnsres_error(const struct dnsres_lookup *l)
 	return texts[l->finding];
 }
 
+int dnsres_err(const struct dnsres_lookup *l)
+{
+	switch (l->finding) {
+	case NO_NAME:
+	case NO_RECORD:
+		return FZ_ERR_NOT_FOUND;
+	case NO_ANSWER:
+		return FZ_ERR_TIMEOUT;
+	case NO_MEMORY:
+		return FZ_ERR_NOMEM;
+	case NO_MARK:
+		return FZ_ERR_PERM;
+	default:
+		return FZ_ERR_IO;
+	}
+}
+
 void dnsres_close(struct dnsres_lookup *l)
 {
 	struct dnsres *r;

@@ -57,6 +57,9 @@ enum dnsres_state dnsres_state(const struct dnsres_lookup *l);
 size_t dnsres_addrs(const struct dnsres_lookup *l, const struct fz_ip **ret);
 /* Of one that failed: why, without the name; a constant. */
 const char *dnsres_error(const struct dnsres_lookup *l);
+/* The same as an enum fz_err: FZ_ERR_NOT_FOUND, FZ_ERR_TIMEOUT (nobody answered), FZ_ERR_IO (they refuse, or
+ * there is none), FZ_ERR_PERM, FZ_ERR_NOMEM. */
+int dnsres_err(const struct dnsres_lookup *l);
 /* Cancels it when it is under way. NULL is fine. */
 void dnsres_close(struct dnsres_lookup *l);
 

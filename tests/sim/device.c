@@ -235,6 +235,13 @@ static void on_event(struct device *d, const struct fz_event *ev)
 	case FZ_EVENT_DEAD:
 		s->dead++;
 		break;
+	case FZ_EVENT_DNS_QUERY: /* these networks have no names */
+	case FZ_EVENT_DNS_LISTEN:
+	case FZ_EVENT_DNS_REPLY:
+	case FZ_EVENT_RESOLVE:
+	case FZ_EVENT_HTTP:
+	case FZ_EVENT_DNS_FLUSH:
+		break;
 	}
 }
 

@@ -30,6 +30,7 @@ static void lx_free(void *p)
 {
 	struct lx *lx = p;
 
+	lx_ask_close(lx);
 	lx_streams_close(lx);
 	lx_tun_close(lx);
 	lx_udp_close(lx);
@@ -78,6 +79,19 @@ static const struct fz_platform_ops table = {
 	.dir_open = lx_dir_open,
 	.dir_next = lx_dir_next,
 	.dir_close = lx_dir_close,
+	.dns_query = lx_dns_query,
+	.dns_answer = lx_dns_answer,
+	.dns_listen = lx_dns_listen,
+	.dns_unlisten = lx_dns_unlisten,
+	.dns_request = lx_dns_request,
+	.dns_reply = lx_dns_reply,
+	.resolve = lx_resolve,
+	.resolved = lx_resolved,
+	.http_start = lx_http_start,
+	.http_result = lx_http_result,
+	.http_cancel = lx_http_cancel,
+	.ask_reset = lx_ask_reset,
+	.ask_close = lx_ask_close,
 	.stats = stats,
 	.free = lx_free,
 };

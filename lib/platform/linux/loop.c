@@ -12,17 +12,17 @@
 
 enum { EVENTS = 16 };
 
-static struct epoll_event event_of(int fd, enum lx_tag tag, bool out)
+static struct epoll_event event_of(uint32_t key, enum lx_tag tag, bool out)
 {
 	return (struct epoll_event){
 		.events = EPOLLIN | (out ? EPOLLOUT : 0),
-		.data.u64 = (uint64_t)(uint32_t)fd << 32 | tag,
+		.data.u64 = (uint64_t)key << 32 | tag,
 	};
 }
 
-int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag)
+int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out)
 {
-	struct epoll_event ev = event_of(fd, tag, false);
+	struct epoll_event ev = event_of(key, tag, out);
 
 	if (epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) == 0)
 		return 0;
@@ -30,18 +30,53 @@ int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag)
 	return errno == ENOMEM ? FZ_ERR_NOMEM : FZ_ERR_IO;
 }
 
-void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out)
+int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag)
 {
-	struct epoll_event ev = event_of(fd, tag, out);
+	return lx_loop_add_key(lx, fd, tag, (uint32_t)fd, false);
+}
+
+void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out)
+{
+	struct epoll_event ev = event_of(key, tag, out);
 
 	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0)
 		fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
+}
+
+void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out)
+{
+	lx_loop_mod_key(lx, fd, tag, (uint32_t)fd, out);
 }
 
 void lx_loop_del(struct lx *lx, int fd)
 {
 	(void)epoll_ctl(lx->ep, EPOLL_CTL_DEL, fd,
 			NULL); /* a descriptor of a lost device may be gone already */
+}
+
+/* A descriptor that was closed has left the epoll set by itself, and its number may have come back as another
+ * one. */
+void lx_loop_watch(struct lx *lx, int fd, unsigned want, enum lx_tag tag)
+{
+	struct epoll_event ev = { .data.u64 = (uint64_t)(uint32_t)fd << 32 | tag };
+
+	if (want == 0) {
+		lx_loop_del(lx, fd);
+		return;
+	}
+	ev.events = (want & LX_READ ? EPOLLIN : 0) | (want & LX_WRITE ? EPOLLOUT : 0);
+	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0 && epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) < 0)
+		fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
+}
+
+int lx_mark(void *ctx, int fd)
+{
+	struct lx *lx = ctx;
+	uint32_t mark = LX_MARK;
+
+	if (lx->opts.no_policy || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0)
+		return 0;
+	return lx_net_has_policy(lx) ? FZ_ERR_PERM : 0;
 }
 
 void lx_wake(void *p)
@@ -74,7 +109,7 @@ uint64_t lx_next_timeout(void *p)
 {
 	struct lx *lx = p;
 
-	return fz_min_us(lx_watch_next(lx), lx_streams_next(lx));
+	return fz_min_us(fz_min_us(lx_watch_next(lx), lx_streams_next(lx)), lx_ask_next(lx));
 }
 
 /* Milliseconds to sleep, rounded up so that the deadline has passed afterwards. */
@@ -122,9 +157,18 @@ static uint32_t tun_event(struct lx *lx, uint32_t events)
 	return ready;
 }
 
+static unsigned ready_of(uint32_t events)
+{
+	unsigned ready = (events & EPOLLIN ? LX_READ : 0) | (events & EPOLLOUT ? LX_WRITE : 0);
+
+	return events & (EPOLLERR | EPOLLHUP) ? LX_READ | LX_WRITE : ready;
+}
+
 static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 {
 	enum lx_tag tag = (enum lx_tag)(ev->data.u64 & 0xffffffffu);
+	uint32_t key = (uint32_t)(ev->data.u64 >> 32);
+	unsigned what = ready_of(ev->events);
 	uint64_t count;
 
 	switch (tag) {
@@ -141,9 +185,14 @@ static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 		(void)!read(lx->wake, &count, sizeof(count));
 		return FZ_READY_WAKE;
 	case LX_TAG_STREAM:
-		return lx_streams_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
-	case LX_TAG_NAMES:
-		return lx_names_event(lx, (int)(ev->data.u64 >> 32), ev->events) ? FZ_READY_STREAM : 0;
+		return lx_streams_event(lx, (int)key, what) ? FZ_READY_STREAM : 0;
+	case LX_TAG_STREAM_NAMES:
+		return lx_stream_names_event(lx, (int)key, what) ? FZ_READY_STREAM : 0;
+	case LX_TAG_DNS_QUERY:
+		return lx_dns_query_event(lx, key, ev->events) ? FZ_READY_DNS : 0;
+	case LX_TAG_RESOLVE:
+		lx_name_event(lx, (int)key, what); /* results are found by lx_ask_run() */
+		break;
 	}
 	return 0;
 }
@@ -156,6 +205,7 @@ static uint32_t run_own(struct lx *lx, uint64_t now_us)
 	lx_watch_run(lx, now_us);
 	if (lx_streams_run(lx, now_us))
 		ready |= FZ_READY_STREAM;
+	ready |= lx_ask_run(lx, now_us);
 	if (lx->tun_lost || lx_watch_pending(lx))
 		ready |= FZ_READY_NET;
 	return ready;

@@ -22,8 +22,22 @@
 
 #define LX_NAME_MAX 16 /* IFNAMSIZ */
 
-/* What an epoll event belongs to: the low half of its data; the high half is the descriptor. */
-enum lx_tag { LX_TAG_TUN, LX_TAG_UDP4, LX_TAG_UDP6, LX_TAG_WATCH, LX_TAG_STREAM, LX_TAG_NAMES, LX_TAG_WAKE };
+/* What an epoll event belongs to: the low half of its data; the high half is the descriptor, or what the
+ * owner said. */
+enum lx_tag {
+	LX_TAG_TUN,
+	LX_TAG_UDP4,
+	LX_TAG_UDP6,
+	LX_TAG_WATCH,
+	LX_TAG_STREAM,
+	LX_TAG_STREAM_NAMES,
+	LX_TAG_WAKE,
+	LX_TAG_DNS_QUERY,
+	LX_TAG_RESOLVE
+};
+/* What a foreign library wants to hear of a descriptor, and hears. */
+#define LX_READ 1u
+#define LX_WRITE 2u
 
 struct lx_tun {
 	int fd; /* -1 = closed */
@@ -47,6 +61,8 @@ struct lx_sock {
 struct lx_rx; /* receive buffers, udp.c */
 struct lx_net; /* netlink requests and what was applied, net.c */
 struct lx_streams; /* streams and lookups under way, streams.c */
+struct lx_queries; /* DNS queries under way, dnsquery.c */
+struct lx_names; /* lookups of names, dnsname.c */
 struct lx_watch; /* netlink notifications, watch.c */
 
 struct lx {
@@ -64,13 +80,22 @@ struct lx {
 	bool tun_lost; /* to be told by net_event */
 	bool tun_dead; /* reads fail: not in the epoll set any more */
 	struct lx_streams *streams; /* NULL until the first is opened */
+	struct lx_queries *queries; /* likewise */
+	struct lx_names *names;
 };
 
 /* loop.c */
 uint64_t lx_now_us(void *p);
 int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag);
 void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out);
+/* The same with a key of the owner's choice instead of the descriptor. */
+int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out);
+void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out);
 void lx_loop_del(struct lx *lx, int fd);
+/* For libraries that open and close descriptors inside: LX_READ, LX_WRITE, 0 = forget it. */
+void lx_loop_watch(struct lx *lx, int fd, unsigned want, enum lx_tag tag);
+/* Make a socket bypass the tunnel. FZ_ERR_PERM: it would loop. As a hook: ctx is the platform. */
+int lx_mark(void *ctx, int fd);
 int lx_wait(void *p, uint64_t until_us, uint32_t *ret_ready);
 void lx_wake(void *p);
 int lx_wait_fd(void *p);
@@ -126,8 +151,8 @@ void lx_stream_close(void *p, struct fz_stream *s);
 void lx_streams_close(struct lx *lx);
 uint64_t lx_streams_next(struct lx *lx);
 /* All drive connections; true when some stream may be read, written or have changed its state. */
-bool lx_streams_event(struct lx *lx, int fd, uint32_t events);
-bool lx_names_event(struct lx *lx, int fd, uint32_t events);
+bool lx_streams_event(struct lx *lx, int fd, unsigned ready);
+bool lx_stream_names_event(struct lx *lx, int fd, unsigned ready);
 bool lx_streams_run(struct lx *lx, uint64_t now_us);
 
 /* files.c */
@@ -138,5 +163,41 @@ int lx_dir_make(void *p, const char *path);
 int lx_dir_open(void *p, const char *path, struct fz_dir **ret, uint64_t *ret_changed_s);
 bool lx_dir_next(void *p, struct fz_dir *d, char name[FZ_NAME_LEN]);
 void lx_dir_close(void *p, struct fz_dir *d);
+/* ask.c */
+void lx_ask_reset(void *p);
+void lx_ask_close(void *p);
+uint64_t lx_ask_next(const struct lx *lx);
+/* Bits of enum fz_ready. */
+uint32_t lx_ask_run(struct lx *lx, uint64_t now_us);
+
+/* dnsquery.c */
+int lx_dns_query(void *p, const struct fz_dns_query *query);
+bool lx_dns_answer(void *p, struct fz_dns_answer *ret);
+/* All tell whether there are results. */
+bool lx_dns_query_event(struct lx *lx, uint32_t slot, uint32_t events);
+bool lx_dns_query_run(struct lx *lx, uint64_t now_us);
+uint64_t lx_dns_query_next(const struct lx *lx);
+void lx_dns_query_reset(struct lx *lx);
+void lx_dns_query_close(struct lx *lx);
+
+/* dnslisten.c */
+int lx_dns_listen(void *p, const struct fz_addr *addr, bool udp, bool tcp);
+void lx_dns_unlisten(void *p, const struct fz_addr *addr);
+bool lx_dns_request(void *p, struct fz_dns_request *ret);
+int lx_dns_reply(void *p, uint64_t request, const void *data, size_t len);
+
+/* dnsname.c */
+int lx_resolve(void *p, uint64_t id, const char *name);
+bool lx_resolved(void *p, struct fz_resolved *ret);
+void lx_name_event(struct lx *lx, int fd, unsigned ready);
+bool lx_name_run(struct lx *lx, uint64_t now_us);
+uint64_t lx_name_next(const struct lx *lx);
+void lx_name_reset(struct lx *lx);
+void lx_name_close(struct lx *lx);
+
+/* http.c */
+int lx_http_start(void *p, const struct fz_http_request *request);
+bool lx_http_result(void *p, struct fz_http_result *ret);
+void lx_http_cancel(void *p, uint64_t id);
 
 #endif

@@ -14,7 +14,8 @@
 static_assert((int)FZ_STREAM_CONNECTING == (int)STREAM_CONNECTING, "same states");
 static_assert((int)FZ_STREAM_OPEN == (int)STREAM_OPEN, "same states");
 static_assert((int)FZ_STREAM_FAILED == (int)STREAM_FAILED, "same states");
-static_assert(STREAM_READ == DNSRES_READ && STREAM_WRITE == DNSRES_WRITE, "same bits");
+static_assert(STREAM_READ == LX_READ && STREAM_WRITE == LX_WRITE, "same bits");
+static_assert(DNSRES_READ == LX_READ && DNSRES_WRITE == LX_WRITE, "same bits");
 
 enum { TOTAL_MS = 15000 };
 
@@ -36,39 +37,14 @@ struct lx_streams {
 	struct fz_stream *all;
 };
 
-/* Descriptors come and go inside of the libraries: a closed one has left the epoll set by itself, and its
- * number may have come back as another one. */
-static void watch(struct lx *lx, int fd, unsigned want, enum lx_tag tag)
-{
-	struct epoll_event ev = { .data.u64 = (uint64_t)(uint32_t)fd << 32 | tag };
-
-	if (want == 0) {
-		lx_loop_del(lx, fd);
-		return;
-	}
-	ev.events = (want & STREAM_READ ? EPOLLIN : 0) | (want & STREAM_WRITE ? EPOLLOUT : 0);
-	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0 && epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) < 0)
-		fz_warn(lx->env, "stream", "epoll: %s", strerror(errno));
-}
-
 static void watch_stream(void *ctx, int fd, unsigned want)
 {
-	watch(ctx, fd, want, LX_TAG_STREAM);
+	lx_loop_watch(ctx, fd, want, LX_TAG_STREAM);
 }
 
 static void watch_names(void *ctx, int fd, unsigned want)
 {
-	watch(ctx, fd, want, LX_TAG_NAMES);
-}
-
-static int prepare(void *ctx, int fd)
-{
-	struct lx *lx = ctx;
-	uint32_t mark = LX_MARK;
-
-	if (lx->opts.no_policy || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0)
-		return 0;
-	return lx_net_has_policy(lx) ? FZ_ERR_PERM : 0;
+	lx_loop_watch(ctx, fd, want, LX_TAG_STREAM_NAMES);
 }
 
 static int open_streams(struct lx *lx)
@@ -82,9 +58,9 @@ static int open_streams(struct lx *lx)
 	if (t == NULL)
 		return FZ_ERR_NOMEM;
 	lx->streams = t;
-	err = stream_set_new(lx->env, watch_stream, prepare, lx, &t->set);
+	err = stream_set_new(lx->env, watch_stream, lx_mark, lx, &t->set);
 	if (err == 0)
-		err = dnsres_new(lx->env, watch_names, prepare, lx, &t->names);
+		err = dnsres_new(lx->env, watch_names, lx_mark, lx, &t->names);
 	if (err)
 		lx_streams_close(lx);
 	return err;
@@ -272,28 +248,21 @@ uint64_t lx_streams_next(struct lx *lx)
 	return t;
 }
 
-static unsigned ready_of(uint32_t events)
-{
-	unsigned ready = (events & EPOLLIN ? STREAM_READ : 0) | (events & EPOLLOUT ? STREAM_WRITE : 0);
-
-	return events & (EPOLLERR | EPOLLHUP) ? STREAM_READ | STREAM_WRITE : ready;
-}
-
-bool lx_streams_event(struct lx *lx, int fd, uint32_t events)
+bool lx_streams_event(struct lx *lx, int fd, unsigned ready)
 {
 	if (lx->streams == NULL)
 		return false;
-	stream_set_handle_ready(lx->streams->set, fd, ready_of(events), lx_now_us(lx));
+	stream_set_handle_ready(lx->streams->set, fd, ready, lx_now_us(lx));
 	return true;
 }
 
-bool lx_names_event(struct lx *lx, int fd, uint32_t events)
+bool lx_stream_names_event(struct lx *lx, int fd, unsigned ready)
 {
 	uint64_t now_us = lx_now_us(lx);
 
 	if (lx->streams == NULL)
 		return false;
-	dnsres_handle_ready(lx->streams->names, fd, ready_of(events), now_us);
+	dnsres_handle_ready(lx->streams->names, fd, ready, now_us);
 	return advance_all(lx, now_us);
 }
 

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "platform/linux/gso.h"
 #include "platform/linux/lx.h"
+#include "platform/linux/sockaddr.h"
 
 #define ADDR_PREFERENCES                                                                                     \
 	72 /* IPV6_ADDR_PREFERENCES, from linux/in6.h, which does not mix with netinet/in.h */
@@ -20,12 +21,6 @@
 /* A receive with GRO may return 64 KiB per message, so few messages carry a lot: one peer's bulk traffic
  * needs one or two, and several peers share a call. Only pages that were ever filled count as used memory. */
 enum { RX_MSGS = 8, RX_BUF = 65536, ONE_BY_ONE = 32 };
-
-union sockaddr_any {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 /* Room for the control messages of one datagram: packet info, traffic class, segment size. */
 union control {
@@ -59,13 +54,10 @@ static void set_buffer(struct lx *lx, int fd, int force, int plain, uint32_t wan
 
 static int set_options(struct lx *lx, int fd, uint8_t family)
 {
-	uint32_t mark = LX_MARK;
+	int err = lx_mark(lx, fd);
 
-	if (!lx->opts.no_policy && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) {
-		fz_debug(lx->env, "udp", "cannot mark sockets: %s", strerror(errno));
-		if (lx_net_has_policy(lx))
-			return FZ_ERR_PERM; /* our datagrams would be routed into the tunnel */
-	}
+	if (err)
+		return err; /* our datagrams would be routed into the tunnel */
 	if (family == FZ_FAMILY_INET) {
 		set_int(lx, fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO");
 		set_int(lx, fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS");
@@ -80,21 +72,6 @@ static int set_options(struct lx *lx, int fd, uint8_t family)
 	set_buffer(lx, fd, SO_SNDBUFFORCE, SO_SNDBUF, lx->opts.sndbuf, 2u << 20);
 	set_buffer(lx, fd, SO_RCVBUFFORCE, SO_RCVBUF, lx->opts.rcvbuf, 16u << 20);
 	return 0;
-}
-
-static socklen_t to_sockaddr(const struct fz_ip *ip, uint16_t port, union sockaddr_any *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	if (ip->family == FZ_FAMILY_INET) {
-		ret->in.sin_family = AF_INET;
-		ret->in.sin_port = htons(port);
-		memcpy(&ret->in.sin_addr, ip->b, 4);
-		return sizeof(ret->in);
-	}
-	ret->in6.sin6_family = AF_INET6;
-	ret->in6.sin6_port = htons(port);
-	memcpy(&ret->in6.sin6_addr, ip->b, 16);
-	return sizeof(ret->in6);
 }
 
 static uint16_t bound_port(int fd)

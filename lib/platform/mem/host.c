@@ -27,8 +27,7 @@ static int wait_fd(void *p)
 
 static uint64_t next_timeout(void *p)
 {
-	(void)p;
-	return FZ_NEVER_US;
+	return mem_ask_next(p);
 }
 
 /* Time does not pass by itself: there is nothing to wait for. */
@@ -50,6 +49,7 @@ static int wait(void *p, uint64_t until_us, uint32_t *ret_ready)
 	}
 	if (mem_streams_ready(h))
 		ready |= FZ_READY_STREAM;
+	ready |= mem_ask_ready(h);
 	if (h->woken)
 		ready |= FZ_READY_WAKE;
 	h->woken = false;
@@ -361,6 +361,7 @@ void mem_host_destroy(struct mem_host *h)
 
 	mem_streams_close_of(h);
 	mem_files_free(h);
+	mem_ask_close(h);
 	udp_close(h);
 	tun_close(h);
 	net_clear(h);
@@ -415,6 +416,19 @@ const struct fz_platform_ops mem_ops = {
 	.dir_open = mem_dir_open,
 	.dir_next = mem_dir_next,
 	.dir_close = mem_dir_close,
+	.dns_query = mem_dns_query,
+	.dns_answer = mem_dns_answer,
+	.dns_listen = mem_dns_listen,
+	.dns_unlisten = mem_dns_unlisten,
+	.dns_request = mem_dns_request,
+	.dns_reply = mem_dns_reply,
+	.resolve = mem_resolve,
+	.resolved = mem_resolved,
+	.http_start = mem_http_start,
+	.http_result = mem_http_result,
+	.http_cancel = mem_http_cancel,
+	.ask_reset = mem_ask_reset,
+	.ask_close = mem_ask_close,
 	.stats = stats,
 	.free = host_free,
 };

@@ -4,6 +4,8 @@
 #ifndef PLATFORM_MEM_MEM_H
 #define PLATFORM_MEM_MEM_H
 
+#include <assert.h>
+
 #include "base/addr.h"
 #include "base/mem.h"
 #include "fzconn/error.h"
@@ -11,6 +13,7 @@
 
 /* Queue limits: like socket and device queues, what comes above is lost. */
 enum { MEM_RX_MAX = 4096, MEM_TUN_IN_MAX = 1024, MEM_TUN_OUT_MAX = 4096, MEM_EVENTS_MAX = 8 };
+enum { MEM_LISTENS_MAX = 8, MEM_SHOWN = 5 };
 enum { MEM_RX_BUF = 65536, MEM_JOIN_MAX = 64, MEM_STREAM_MAX = 1 << 20 };
 
 /* One datagram or one packet in a queue. */
@@ -26,6 +29,14 @@ struct mem_queue {
 	struct mem_item *head, **tail;
 	size_t n;
 };
+
+/* A place where the host takes DNS requests. */
+struct mem_listen {
+	struct fz_addr addr;
+	bool udp, tcp;
+};
+
+struct mem_ask; /* ask.c */
 
 struct mem_host {
 	struct fz_memnet *net;
@@ -44,6 +55,10 @@ struct mem_host {
 	size_t dns_len;
 	unsigned dns_flushes;
 	bool has_cfg;
+	struct mem_ask *asks; /* of all kinds and states, in the order of asking */
+	struct mem_ask *shown[MEM_SHOWN]; /* results that were polled last */
+	struct mem_listen listens[MEM_LISTENS_MAX];
+	uint64_t next_request;
 	uint8_t events[MEM_EVENTS_MAX];
 	unsigned events_n;
 	struct fz_platform_stats stats;
@@ -81,6 +96,24 @@ extern const struct fz_platform_ops mem_ops;
 void mem_deliver(struct fz_memnet *net);
 /* Free a host that is in no list any more. */
 void mem_host_destroy(struct mem_host *h);
+
+/* ask.c */
+int mem_dns_query(void *p, const struct fz_dns_query *query);
+bool mem_dns_answer(void *p, struct fz_dns_answer *ret);
+int mem_dns_listen(void *p, const struct fz_addr *addr, bool udp, bool tcp);
+void mem_dns_unlisten(void *p, const struct fz_addr *addr);
+bool mem_dns_request(void *p, struct fz_dns_request *ret);
+int mem_dns_reply(void *p, uint64_t request, const void *data, size_t len);
+int mem_resolve(void *p, uint64_t id, const char *name);
+bool mem_resolved(void *p, struct fz_resolved *ret);
+int mem_http_start(void *p, const struct fz_http_request *request);
+bool mem_http_result(void *p, struct fz_http_result *ret);
+void mem_http_cancel(void *p, uint64_t id);
+void mem_ask_reset(void *p);
+void mem_ask_close(void *p);
+/* Bits of enum fz_ready, and the next time-out. */
+uint32_t mem_ask_ready(struct mem_host *h);
+uint64_t mem_ask_next(const struct mem_host *h);
 
 /* stream.c */
 int mem_stream_open(void *p, const struct fz_stream_opts *opts, struct fz_stream **ret);
