@@ -233,7 +233,7 @@ int dns_pattern_order(const char *a, const char *b)
 struct entry {
 	struct fz_map_link by_end, by_id;
 	struct fz_uuid id;
-	void *tag;
+	unsigned tag;
 	char text[];
 };
 
@@ -322,7 +322,7 @@ bool dns_patterns_remove(struct dns_patterns *p, const struct fz_uuid *id)
 	return true;
 }
 
-int dns_patterns_add(struct dns_patterns *p, const char *pattern, const struct fz_uuid *id, void *tag)
+int dns_patterns_add(struct dns_patterns *p, const char *pattern, const struct fz_uuid *id, unsigned tag)
 {
 	size_t len = strlen(pattern) + 1;
 	struct dns_name end;

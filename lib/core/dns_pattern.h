@@ -28,7 +28,7 @@ struct dns_patterns;
 struct dns_match {
 	const char *pattern; /* borrowed until the pattern is removed */
 	struct fz_uuid id; /* of the resource */
-	void *tag;
+	unsigned tag; /* of the caller */
 };
 
 int dns_patterns_new(const struct fz_env *env, size_t max, struct dns_patterns **ret);
@@ -36,7 +36,7 @@ void dns_patterns_free(struct dns_patterns *p);
 size_t dns_patterns_count(const struct dns_patterns *p);
 /* Replaces the pattern of the same resource. FZ_ERR_WIRE: not valid, it would never match. FZ_ERR_FULL,
  * FZ_ERR_NOMEM. After an error the resource has no pattern. */
-int dns_patterns_add(struct dns_patterns *p, const char *pattern, const struct fz_uuid *id, void *tag);
+int dns_patterns_add(struct dns_patterns *p, const char *pattern, const struct fz_uuid *id, unsigned tag);
 /* false = there was none. */
 bool dns_patterns_remove(struct dns_patterns *p, const struct fz_uuid *id);
 /* All that match, the most specific first, then the greater resource id; the first cap of them. */

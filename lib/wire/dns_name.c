@@ -5,12 +5,14 @@
 
 #include "fzconn/error.h"
 
+/* One for each label that a name can have: more lead from pointer to pointer to waste time. */
+#define JUMPS_MAX 127
+
 bool dns_name_read(struct fz_rd *r, const uint8_t *msg, struct dns_name *ret)
 {
 	struct fz_rd at = *r;
 	const uint8_t *limit = r->at; /* pointers must lead before this */
-	size_t len = 0;
-	bool jumped = false;
+	size_t len = 0, jumps = 0;
 
 	for (;;) {
 		uint8_t n = fz_rd_u8(&at);
@@ -19,11 +21,10 @@ bool dns_name_read(struct fz_rd *r, const uint8_t *msg, struct dns_name *ret)
 		if (!at.bad && n >= 0xc0) {
 			size_t off = (size_t)(n & 0x3f) << 8 | fz_rd_u8(&at);
 
-			if (at.bad || off >= (size_t)(limit - msg))
+			if (at.bad || off >= (size_t)(limit - msg) || jumps == JUMPS_MAX)
 				break;
-			if (!jumped)
+			if (jumps++ == 0)
 				r->at = at.at;
-			jumped = true;
 			limit = at.at = msg + off;
 			continue;
 		}
@@ -35,7 +36,7 @@ bool dns_name_read(struct fz_rd *r, const uint8_t *msg, struct dns_name *ret)
 		len += n;
 		if (n != 0)
 			continue;
-		if (!jumped)
+		if (jumps == 0)
 			r->at = at.at;
 		ret->len = (uint8_t)len;
 		return true;
