@@ -112,10 +112,13 @@ static void collect(struct lx_names *t, uint64_t now_us)
 }
 
 /* Who may begin? */
-static void start(struct lx_names *t, uint64_t now_us)
+static void start(struct lx *lx, uint64_t now_us)
 {
+	struct lx_names *t = lx->names;
+
 	while (t->waiting.first && t->running.len < DNSRES_LOOKUPS_MAX) {
 		struct name *n = cut(&t->waiting, &t->waiting.first);
+		lx_dns_guide(lx, t->res);
 		int err = dnsres_start(t->res, n->host, &n->lookup, now_us);
 		if (err)
 			finish(t, n, err);
@@ -124,11 +127,11 @@ static void start(struct lx_names *t, uint64_t now_us)
 	}
 }
 
-static void advance(struct lx_names *t, uint64_t now_us)
+static void advance(struct lx *lx, uint64_t now_us)
 {
-	collect(t, now_us);
-	start(t, now_us);
-	collect(t, now_us); /* some need no server */
+	collect(lx->names, now_us);
+	start(lx, now_us);
+	collect(lx->names, now_us); /* some need no server */
 }
 
 int lx_resolve(void *p, uint64_t id, const char *name)
@@ -153,7 +156,7 @@ int lx_resolve(void *p, uint64_t id, const char *name)
 	n->until_us = now_us + FZ_MS(TIMEOUT_MS);
 	strcpy(n->host, name);
 	push(&t->waiting, n);
-	advance(t, now_us);
+	advance(lx, now_us);
 	return 0;
 }
 
@@ -181,7 +184,7 @@ void lx_name_event(struct lx *lx, int fd, unsigned ready)
 	if (lx->names == NULL)
 		return;
 	dnsres_handle_ready(lx->names->res, fd, ready, now_us);
-	advance(lx->names, now_us);
+	advance(lx, now_us);
 }
 
 uint64_t lx_name_next(const struct lx *lx)
@@ -204,7 +207,7 @@ bool lx_name_run(struct lx *lx, uint64_t now_us)
 		return false;
 	if (lx_name_next(lx) <= now_us) {
 		dnsres_handle_timeout(lx->names->res, now_us);
-		advance(lx->names, now_us);
+		advance(lx, now_us);
 	}
 	return lx->names->done.first != NULL;
 }

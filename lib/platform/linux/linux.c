@@ -36,6 +36,7 @@ static void lx_free(void *p)
 	lx_udp_close(lx);
 	lx_net_free(lx);
 	lx_watch_close(lx);
+	lx_dns_close(lx);
 	if (lx->wake >= 0)
 		close(lx->wake);
 	if (lx->ep >= 0)
@@ -107,6 +108,8 @@ int fz_platform_linux_new(const struct fz_env *env, const struct fz_platform_lin
 		err = fz_opts_import(&o, sizeof(o), opts, opts->size);
 	if (err)
 		return err;
+	if (o.dns_control > FZ_DNS_CONTROL_RESOLVED)
+		return FZ_ERR_ABI;
 	if (env == NULL)
 		env = fz_env_default();
 	lx = fz_zalloc(env, sizeof(*lx));
@@ -125,6 +128,8 @@ int fz_platform_linux_new(const struct fz_env *env, const struct fz_platform_lin
 	}
 	if (err == 0 && !o.no_watch)
 		err = lx_watch_open(lx);
+	if (err == 0)
+		err = lx_dns_open(lx);
 	if (err) {
 		lx_free(lx);
 		return err;

@@ -109,7 +109,9 @@ uint64_t lx_next_timeout(void *p)
 {
 	struct lx *lx = p;
 
-	return fz_min_us(fz_min_us(lx_watch_next(lx), lx_streams_next(lx)), lx_ask_next(lx));
+	uint64_t own_us = fz_min_us(lx_watch_next(lx), lx_dns_next(lx));
+
+	return fz_min_us(fz_min_us(own_us, lx_streams_next(lx)), lx_ask_next(lx));
 }
 
 /* Milliseconds to sleep, rounded up so that the deadline has passed afterwards. */
@@ -181,6 +183,10 @@ static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 	case LX_TAG_WATCH:
 		lx_watch_read(lx);
 		break;
+	case LX_TAG_DNS_FILES:
+	case LX_TAG_RESOLVED:
+		lx_dns_event(lx, tag);
+		break;
 	case LX_TAG_WAKE:
 		(void)!read(lx->wake, &count, sizeof(count));
 		return FZ_READY_WAKE;
@@ -203,6 +209,7 @@ static uint32_t run_own(struct lx *lx, uint64_t now_us)
 	uint32_t ready = 0;
 
 	lx_watch_run(lx, now_us);
+	lx_dns_run(lx, now_us);
 	if (lx_streams_run(lx, now_us))
 		ready |= FZ_READY_STREAM;
 	ready |= lx_ask_run(lx, now_us);

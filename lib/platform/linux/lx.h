@@ -32,6 +32,8 @@ enum lx_tag {
 	LX_TAG_STREAM,
 	LX_TAG_STREAM_NAMES,
 	LX_TAG_WAKE,
+	LX_TAG_DNS_FILES,
+	LX_TAG_RESOLVED,
 	LX_TAG_DNS_QUERY,
 	LX_TAG_RESOLVE
 };
@@ -58,12 +60,14 @@ struct lx_sock {
 	bool wants_out;
 };
 
+struct dnsres; /* ext/dnsres.h */
 struct lx_rx; /* receive buffers, udp.c */
 struct lx_net; /* netlink requests and what was applied, net.c */
 struct lx_streams; /* streams and lookups under way, streams.c */
 struct lx_queries; /* DNS queries under way, dnsquery.c */
 struct lx_names; /* lookups of names, dnsname.c */
 struct lx_watch; /* netlink notifications, watch.c */
+struct lx_dns; /* the system's name servers, dns.c */
 
 struct lx {
 	const struct fz_env *env;
@@ -77,6 +81,7 @@ struct lx {
 	struct lx_rx *rx;
 	struct lx_net *net;
 	struct lx_watch *watch;
+	struct lx_dns *dns;
 	bool tun_lost; /* to be told by net_event */
 	bool tun_dead; /* reads fail: not in the epoll set any more */
 	struct lx_streams *streams; /* NULL until the first is opened */
@@ -138,7 +143,20 @@ bool lx_watch_pending(const struct lx *lx);
 int lx_net_event(void *p);
 
 /* dns.c */
+int lx_dns_open(struct lx *lx);
+void lx_dns_close(struct lx *lx);
+void lx_dns_recover(struct lx *lx); /* the device is ours: undo what a crash left */
+void lx_dns_apply(struct lx *lx, const struct fz_netcfg *cfg);
+void lx_dns_clear(struct lx *lx);
+void lx_dns_look(struct lx *lx, uint64_t now_us); /* something happened in the network */
+void lx_dns_event(struct lx *lx, enum lx_tag tag);
+uint64_t lx_dns_next(const struct lx *lx);
+void lx_dns_run(struct lx *lx, uint64_t now_us);
+bool lx_dns_pending(const struct lx *lx);
+bool lx_dns_take_change(struct lx *lx);
 size_t lx_dns_servers(void *p, struct fz_ip *ret, size_t cap);
+/* Before a lookup: while the system's resolver asks the tunnel, ours asks those that it would ask without. */
+void lx_dns_guide(struct lx *lx, struct dnsres *names);
 void lx_dns_flush(void *p);
 
 /* streams.c */

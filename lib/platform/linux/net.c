@@ -282,6 +282,7 @@ int lx_net_open(struct lx *lx)
 	if (!lx->net->foreign) {
 		lx->tun.ifindex = link.ifindex;
 		clean_tables(lx);
+		lx_dns_recover(lx);
 	}
 	prepare_link(lx);
 	return 0;
@@ -415,7 +416,7 @@ int lx_net_apply(void *p, const struct fz_netcfg *cfg)
 
 	if (lx->tun.fd < 0 || lx->tun_dead || net == NULL)
 		return FZ_ERR_STATE;
-	if (cfg->routes_len > ROUTES_MAX)
+	if (cfg->routes_len > ROUTES_MAX || cfg->dns_len > FZ_DNS_SERVERS_MAX)
 		return FZ_ERR_INVAL;
 	if (net->sk == NULL)
 		return 0;
@@ -434,6 +435,8 @@ int lx_net_apply(void *p, const struct fz_netcfg *cfg)
 			del_rules(lx, f);
 	}
 	err = set_routes(lx, cfg, have);
+	if (!net->foreign)
+		lx_dns_apply(lx, cfg);
 	lx_net_sync_links(lx);
 	return err;
 }
@@ -443,6 +446,7 @@ void lx_net_clear(void *p)
 	struct lx *lx = p;
 	struct lx_net *net = lx->net;
 
+	lx_dns_clear(lx);
 	if (net == NULL || net->sk == NULL)
 		return;
 	if (net->ifindex != 0 && !lx->tun_dead) {

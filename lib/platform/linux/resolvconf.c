@@ -133,7 +133,7 @@ static void put(struct out *o, const char *fmt, ...)
 }
 
 /* It goes into a file that everybody reads: nothing but a name may come out of it. */
-static bool is_name(const char *text)
+bool resolvconf_is_name(const char *text)
 {
 	size_t len = strlen(text);
 
@@ -179,7 +179,7 @@ int resolvconf_print(const char *text, size_t len, const struct fz_ip *dns, size
 	struct out o = { .at = ret, .cap = cap };
 	char ip[FZ_IP_STRLEN];
 
-	if (search && !is_name(search))
+	if (search && !resolvconf_is_name(search))
 		return FZ_ERR_INVAL;
 	put(&o,
 	    RESOLVCONF_MARK "\n"

@@ -20,6 +20,8 @@ struct resolvconf {
 
 /* Any bytes will do; what makes no sense is skipped, as the C library does. */
 void resolvconf_parse(const char *text, size_t len, struct resolvconf *ret);
+/* A domain name as it may stand in the file? */
+bool resolvconf_is_name(const char *text);
 /* Did a client write this? */
 bool resolvconf_is_ours(const char *text, size_t len);
 /* The text that replaces `text` (which may be empty): `dns` instead of its servers, `search` (NULL = none)

@@ -144,6 +144,7 @@ static int begin(struct lx *lx, struct fz_stream *s, const struct fz_stream_opts
 		return connect_now(lx, s, o->addrs, o->addrs_len, now_us);
 	if (fz_ip_parse(hop, &literal) == 0)
 		return connect_now(lx, s, NULL, 0, now_us);
+	lx_dns_guide(lx, lx->streams->names);
 	err = dnsres_start(lx->streams->names, hop, &s->lookup, now_us);
 	if (err == 0)
 		(void)advance(lx, s, now_us);

@@ -201,11 +201,12 @@ void lx_watch_run(struct lx *lx, uint64_t now_us)
 		w->changed = true;
 	w->print = print;
 	lx_net_sync_links(lx);
+	lx_dns_look(lx, now_us);
 }
 
 bool lx_watch_pending(const struct lx *lx)
 {
-	return lx->tun_lost || (lx->watch != NULL && lx->watch->changed);
+	return lx->tun_lost || (lx->watch != NULL && lx->watch->changed) || lx_dns_pending(lx);
 }
 
 int lx_net_event(void *p)
@@ -220,5 +221,5 @@ int lx_net_event(void *p)
 		lx->watch->changed = false;
 		return FZ_NET_CHANGED;
 	}
-	return 0;
+	return lx_dns_take_change(lx) ? FZ_NET_DNS_CHANGED : 0;
 }
