@@ -158,7 +158,7 @@ static int bind_to(const struct service *s, const struct fz_platform *platform, 
 
 enum exit_code service_run(const struct service *s)
 {
-	struct fz_platform_linux_opts opts = { .size = sizeof(opts) };
+	struct fz_platform_linux_opts opts = { .size = sizeof(opts), .dns_control = s->dns_control };
 	struct fz_platform platform;
 	struct fz_run *run;
 	enum exit_code code;

@@ -16,6 +16,7 @@ struct service {
 	const char *token_home; /* where a new token belongs, for the sentence about a refused one */
 	bool exit_when_ready; /* leave as soon as the tunnel is configured */
 	bool no_watch;
+	enum fz_dns_control dns_control;
 };
 
 /* Run until a signal or the end. SIGINT and SIGTERM end it in order, the second one at once; on SIGHUP a

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fz-client: brings a machine's traffic to the resources its user may reach. */
+#include <string.h>
+
 #include "logger.h"
 #include "privilege.h"
 #include "service.h"
@@ -32,8 +34,8 @@ static const struct option_row options[] = {
 	{ "check", 0, NULL, OPTION_FLAG, &check_only, NULL, "check options, identity and token, then leave",
 	  NULL, NULL },
 	{ "dns-control", 0, "FIREZONE_DNS_CONTROL", OPTION_CHOICE, &dns_control,
-	  "disabled|etc-resolv-conf|systemd-resolved", "who sets the system's name servers; default disabled",
-	  "the system's name servers stay as they are", "disabled" },
+	  "disabled|etc-resolv-conf|systemd-resolved",
+	  "who tells the system to ask the tunnel for names; default systemd-resolved", NULL, NULL },
 	{ "exit", 0, NULL, OPTION_FLAG, &exit_when_up, NULL, "leave as soon as the tunnel is up", NULL,
 	  NULL },
 	{ "firezone-id", 'i', "FIREZONE_ID", OPTION_TEXT, &settings.id, "ID",
@@ -133,9 +135,17 @@ static const struct program program = {
 	.commands = commands,
 };
 
+static enum fz_dns_control dns_method(void)
+{
+	if (dns_control == NULL || strcmp(dns_control, "systemd-resolved") == 0)
+		return FZ_DNS_CONTROL_RESOLVED;
+	return strcmp(dns_control, "disabled") == 0 ? FZ_DNS_CONTROL_DISABLED : FZ_DNS_CONTROL_RESOLV_CONF;
+}
+
 static enum exit_code run(const struct fz_env *env, const char *token)
 {
 	struct service s = { .env = env,
+			     .dns_control = dns_method(),
 			     .token_home = token_path,
 			     .exit_when_ready = exit_when_up,
 			     .no_watch = settings.no_watch };
