@@ -49,6 +49,13 @@ coturn /usr/bin/turnserver
 procps /sbin/sysctl
 util-linux /usr/bin/unshare
 '
+package_packages='
+debhelper /usr/bin/dh
+dpkg-dev /usr/bin/dpkg-buildpackage
+fakeroot /usr/bin/fakeroot
+debootstrap /usr/sbin/debootstrap
+git /usr/bin/git
+'
 # programs of other people that tests and benches run against
 peer_packages='
 wireguard-go /usr/bin/wireguard-go
