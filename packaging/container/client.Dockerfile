@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # From the top of the tree: docker build -f packaging/container/client.Dockerfile -t fz-client .
-#   --env-file client.env fz-client
+# docker run --cap-add NET_ADMIN --device /dev/net/tun --env-file client.env fz-client
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc-ares-dev libcap-ng-dev \
     libcurl4-openssl-dev libjansson-dev libnl-3-dev libssl-dev libwslay-dev meson pkg-config

@@ -102,7 +102,7 @@ class Install(unittest.TestCase):
         self.assertFalse([f for f in self.files if "devportal" in f])
 
     def test_nothing_else(self):
-        known = ("/bin/fz-", "/include/fzconn/", "/libfzconn.", "/pkgconfig/fzconn.pc", "/man/man8/fz-", "/bash-completion/completions/fz-",
+        known = ("/bin/fz-", "/include/fzconn/", "/libfzconn.", "/pkgconfig/fzconn.pc", "/man/man8/fz-", "/man/man3/fzconn.3", "/man/man5/fzconn-files.5", "/bash-completion/completions/fz-",
                  "/zsh/site-functions/_fz-", "/fish/vendor_completions.d/fz-")
         self.assertEqual([f for f in self.files if not any(each in f for each in known)], [])
         for name in "fz-client", "fz-gateway":
