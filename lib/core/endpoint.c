@@ -22,6 +22,9 @@ static const char *const drop_names[ENDPOINT_DROPS] = {
 	[DROP_NO_PEER] = "unknown peer",
 	[DROP_TUN_FULL] = "TUN queue full",
 	[DROP_ASK] = "question to the host that found no room",
+	[DROP_NAT_FULL] = "translation table full",
+	[DROP_NAT_ENDED] = "session has ended",
+	[DROP_ERROR_RATE] = "too many ICMP errors",
 };
 
 const char *endpoint_drop_name(enum endpoint_drop d)

@@ -34,6 +34,9 @@ enum endpoint_drop {
 	DROP_NO_PEER, /* no state for the peer it came from or goes to */
 	DROP_TUN_FULL, /* our own packets for the TUN */
 	DROP_ASK, /* questions to the host: too many, or no memory */
+	DROP_NAT_FULL, /* no translation left: too many sessions, or no free port */
+	DROP_NAT_ENDED, /* of a translated session that is over */
+	DROP_ERROR_RATE, /* an ICMP error that was owed, but one client gets only so many */
 	ENDPOINT_DROPS
 };
 const char *endpoint_drop_name(enum endpoint_drop d);

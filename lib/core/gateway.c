@@ -7,112 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "core/cut.h"
+#include "core/gateway_impl.h"
 #include "core/ranges.h"
-#include "wire/icmp.h"
-
-/* A client with at least one grant. Its connection may come and go. */
-struct client_peer {
-	struct client_peer *next;
-	struct fz_uuid id;
-	struct fz_ip ipv4, ipv6;
-	uint32_t ref;
-	struct grants grants;
-	struct fz_map_link by_id, by_ref, by_ipv4, by_ipv6;
-};
-
-struct gateway {
-	const struct fz_env *env;
-	struct endpoint *endpoint;
-	struct fz_ip ipv4, ipv6;
-	struct client_peer *clients;
-	size_t clients_len;
-	struct fz_map by_id, by_ref, by_ip;
-	struct client_peer *last; /* of the packet path: batches come from one client mostly */
-	uint64_t retry_us; /* of telling the interface's configuration; FZ_NEVER_US = told */
-	uint64_t next_expiry_s; /* no grant ends before this; unix seconds */
-};
-
-/* ---- clients ---- */
-
-static struct client_peer *client_by_id(const struct gateway *g, const struct fz_uuid *id)
-{
-	struct fz_map_link *l = fz_map_first(&g->by_id, fz_map_hash(&g->by_id, id, sizeof(*id)));
-
-	for (; l; l = fz_map_next(l)) {
-		struct client_peer *p = fz_container(l, struct client_peer, by_id);
-		if (fz_uuid_equal(&p->id, id))
-			return p;
-	}
-	return NULL;
-}
-
-static struct client_peer *client_by_ref(struct gateway *g, uint32_t ref)
-{
-	struct fz_map_link *l;
-
-	if (g->last && g->last->ref == ref)
-		return g->last;
-	for (l = fz_map_first(&g->by_ref, fz_map_hash(&g->by_ref, &ref, sizeof(ref))); l;
-	     l = fz_map_next(l)) {
-		struct client_peer *p = fz_container(l, struct client_peer, by_ref);
-		if (p->ref == ref)
-			return g->last = p;
-	}
-	return NULL;
-}
-
-static struct client_peer *client_by_ip(struct gateway *g, const struct fz_ip *ip)
-{
-	struct fz_map_link *l;
-
-	if (g->last && (fz_ip_equal(&g->last->ipv4, ip) || fz_ip_equal(&g->last->ipv6, ip)))
-		return g->last;
-	for (l = fz_map_first(&g->by_ip, fz_map_hash(&g->by_ip, ip, sizeof(*ip))); l; l = fz_map_next(l)) {
-		struct client_peer *p = ip->family == FZ_FAMILY_INET
-						? fz_container(l, struct client_peer, by_ipv4)
-						: fz_container(l, struct client_peer, by_ipv6);
-		if (fz_ip_equal(ip->family == FZ_FAMILY_INET ? &p->ipv4 : &p->ipv6, ip))
-			return g->last = p;
-	}
-	return NULL;
-}
-
-static void unlink_client(struct gateway *g, struct client_peer *p)
-{
-	struct client_peer **at = &g->clients;
-
-	while (*at != p)
-		at = &(*at)->next;
-	*at = p->next;
-	g->clients_len--;
-	fz_map_remove(&g->by_id, &p->by_id);
-	fz_map_remove(&g->by_ref, &p->by_ref);
-	fz_map_remove(&g->by_ip, &p->by_ipv4);
-	fz_map_remove(&g->by_ip, &p->by_ipv6);
-	g->last = NULL;
-	grants_clear(&p->grants);
-	fz_free(g->env, p);
-}
-
-static void link_client(struct gateway *g, struct client_peer *p)
-{
-	p->next = g->clients;
-	g->clients = p;
-	g->clients_len++;
-	fz_map_insert(&g->by_id, g->env, &p->by_id, fz_map_hash(&g->by_id, &p->id, sizeof(p->id)));
-	fz_map_insert(&g->by_ref, g->env, &p->by_ref, fz_map_hash(&g->by_ref, &p->ref, sizeof(p->ref)));
-	fz_map_insert(&g->by_ip, g->env, &p->by_ipv4, fz_map_hash(&g->by_ip, &p->ipv4, sizeof(p->ipv4)));
-	fz_map_insert(&g->by_ip, g->env, &p->by_ipv6, fz_map_hash(&g->by_ip, &p->ipv6, sizeof(p->ipv6)));
-}
-
-static void set_ref(struct gateway *g, struct client_peer *p, uint32_t ref)
-{
-	fz_map_remove(&g->by_ref, &p->by_ref);
-	p->ref = ref;
-	if (ref != NODE_NO_REF)
-		fz_map_insert(&g->by_ref, g->env, &p->by_ref, fz_map_hash(&g->by_ref, &ref, sizeof(ref)));
-}
 
 static void tell_revoked(struct gateway *g, const struct client_peer *p, const struct fz_uuid *resource,
 			 const char *why)
@@ -132,7 +28,7 @@ static void drop_if_empty(struct gateway *g, struct client_peer *p, uint64_t now
 		return;
 	node_close(endpoint_node(g->endpoint), p->ref, true, "it has no grant any more", now_us);
 	portal_forget_candidates(endpoint_portal(g->endpoint), PORTAL_PEER_CLIENT, &p->id);
-	unlink_client(g, p);
+	peer_free(g, p);
 }
 
 static void revoke(struct gateway *g, struct client_peer *p, const struct fz_uuid *resource, const char *why,
@@ -150,137 +46,7 @@ static void revoke(struct gateway *g, struct client_peer *p, const struct fz_uui
 static void forget_conn(struct gateway *g, struct client_peer *p)
 {
 	portal_forget_candidates(endpoint_portal(g->endpoint), PORTAL_PEER_CLIENT, &p->id);
-	set_ref(g, p, NODE_NO_REF);
-}
-
-static int client_upsert(struct gateway *g, const struct portal_create_authz *a, uint32_t ref,
-			 struct client_peer **ret)
-{
-	struct client_peer *p = client_by_id(g, &a->client_id);
-
-	if (p && fz_ip_equal(&p->ipv4, &a->client_ipv4) && fz_ip_equal(&p->ipv6, &a->client_ipv6)) {
-		set_ref(g, p, ref);
-		*ret = p;
-		return 0;
-	}
-	if (p)
-		unlink_client(g, p); /* another tunnel address: what it was granted counted for the old one */
-	p = fz_zalloc(g->env, sizeof(*p));
-	if (p == NULL || grants_init(&p->grants, g->env) != 0) {
-		fz_free(g->env, p);
-		return FZ_ERR_NOMEM;
-	}
-	p->id = a->client_id;
-	p->ipv4 = a->client_ipv4;
-	p->ipv6 = a->client_ipv6;
-	p->ref = ref;
-	link_client(g, p);
-	*ret = p;
-	return 0;
-}
-
-/* ---- client -> resource ---- */
-
-static bool refuse(struct gateway *g, uint32_t ref, enum icmp_error what, struct fz_pkt *pkt,
-		   struct ip_view *view, enum endpoint_drop why, uint64_t now_us)
-{
-	uint8_t buf[ICMP_ERROR_MAX], *answer;
-	struct fz_pkt reply;
-	struct ip_view reply_view;
-	struct cut cut;
-	const uint8_t *first;
-	size_t len;
-
-	endpoint_drop(g->endpoint, why);
-	if (view->kind == IP_ICMP_OTHER)
-		return false; /* never answer an error with an error */
-	cut_init(&cut, pkt, view);
-	if (!cut_next(&cut, &first, &len))
-		return false;
-	answer = buf;
-	reply = ip_pkt(answer, icmp_build_error(what, 0, first, view, buf));
-	if (ip_parse(&reply, &reply_view) == IP_OK)
-		(void)node_send(endpoint_node(g->endpoint), ref, &reply, &reply_view, now_us);
-	return false;
-}
-
-static bool is_own(const struct gateway *g, const struct fz_ip *ip)
-{
-	return fz_ip_equal(ip, &g->ipv4) || fz_ip_equal(ip, &g->ipv6);
-}
-
-/* An ICMP error that quotes a packet: not needed by any resource, but a way to disturb flows of others. */
-static bool is_icmp_error(const struct fz_pkt *pkt, const struct ip_view *view)
-{
-	struct icmp_quote quote;
-
-	return view->kind == IP_ICMP_OTHER && icmp_parse_error(pkt->data, view, &quote) == 0;
-}
-
-static bool gateway_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view *view,
-			    uint64_t now_us)
-{
-	struct gateway *g = role;
-	struct client_peer *p = client_by_ref(g, ref);
-
-	if (p == NULL) {
-		endpoint_drop(g->endpoint, DROP_NO_PEER);
-		return false;
-	}
-	if (is_icmp_error(pkt, view)) {
-		endpoint_drop(g->endpoint, DROP_PROTOCOL);
-		return false;
-	}
-	if (!fz_ip_equal(&view->src, &p->ipv4) && !fz_ip_equal(&view->src, &p->ipv6))
-		return refuse(g, ref, ICMP_PROHIBITED, pkt, view, DROP_SOURCE, now_us);
-	if (is_own(g, &view->dst))
-		return true;
-	if (range_is_tunnel(&view->dst))
-		return refuse(g, ref, ICMP_PROHIBITED, pkt, view, DROP_DESTINATION, now_us);
-	switch (grants_check(&p->grants, &view->dst, view->kind, view->dport)) {
-	case GRANT_ALLOW:
-		return true;
-	case GRANT_UNREACHABLE:
-		return refuse(g, ref, ICMP_NET_UNREACHABLE, pkt, view, DROP_DESTINATION, now_us);
-	default:
-		return refuse(g, ref, ICMP_PROHIBITED, pkt, view, DROP_FILTER, now_us);
-	}
-}
-
-/* ---- resource -> client ---- */
-
-static void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us)
-{
-	struct gateway *g = role;
-	struct client_peer *p;
-
-	if (!range_is_tunnel(&view->dst)) {
-		endpoint_drop(g->endpoint, DROP_DESTINATION);
-		return;
-	}
-	p = client_by_ip(g, &view->dst);
-	if (p == NULL) {
-		endpoint_drop(g->endpoint, DROP_NO_PEER);
-		return;
-	}
-	if (!is_own(g, &view->src)) {
-		if (range_is_tunnel(&view->src)) {
-			endpoint_drop(g->endpoint, DROP_SOURCE);
-			return;
-		}
-		if (view->kind == IP_OTHER || (view->kind == IP_ICMP_OTHER && !is_icmp_error(pkt, view))) {
-			endpoint_drop(g->endpoint, DROP_PROTOCOL);
-			return;
-		}
-		/* Errors about a granted flow come from any router on the way. */
-		if (view->kind != IP_ICMP_OTHER &&
-		    grants_check(&p->grants, &view->src, view->kind, view->sport) != GRANT_ALLOW) {
-			endpoint_drop(g->endpoint, DROP_FILTER);
-			return;
-		}
-	}
-	if (node_send(endpoint_node(g->endpoint), p->ref, pkt, view, now_us) != 0)
-		endpoint_drop(g->endpoint, DROP_NOT_CONNECTED);
+	peer_set_ref(g, p, NODE_NO_REF);
 }
 
 /* ---- portal ---- */
@@ -315,7 +81,7 @@ static void reconcile(struct gateway *g, const struct portal_init *init, uint64_
 
 	for (size_t i = 0; i < init->authorizations_len; i++) {
 		const struct portal_authorization *a = &init->authorizations[i];
-		struct client_peer *p = client_by_id(g, &a->client_id);
+		struct client_peer *p = peer_by_id(g, &a->client_id);
 		if (p)
 			grants_list(&p->grants, &a->resource_id, a->expires_at);
 	}
@@ -368,7 +134,7 @@ static void on_create_authz(struct gateway *g, const struct portal_create_authz 
 	int err = node_upsert(endpoint_node(g->endpoint), &params, now_us, &ref);
 
 	fz_wipe(&params, sizeof(params));
-	if (err == 0 && (err = client_upsert(g, a, ref, &p)) != 0)
+	if (err == 0 && (err = peer_upsert(g, a, ref, &p)) != 0)
 		node_close(endpoint_node(g->endpoint), ref, false, "no memory", now_us);
 	if (err != 0) {
 		fz_warn(g->env, "gateway", "a grant could not be used: %s", fz_strerror(err));
@@ -413,13 +179,13 @@ static void gateway_message(void *role, const struct portal_event *ev, uint64_t 
 		on_create_authz(g, &ev->u.create_authz, now_us);
 		break;
 	case PORTAL_EVENT_ACCESS_REJECTED:
-		p = client_by_id(g, &ev->u.authorization.client_id);
+		p = peer_by_id(g, &ev->u.authorization.client_id);
 		if (p)
 			revoke(g, p, &ev->u.authorization.resource_id, "revoked by the portal", now_us);
 		break;
 	case PORTAL_EVENT_RESOURCE_UPSERTED:
 		for (p = g->clients; p; p = p->next)
-			if (grants_has(&p->grants, &ev->u.resource.id) &&
+			if (grants_find(&p->grants, &ev->u.resource.id) &&
 			    grants_set_filters(&p->grants, &ev->u.resource) != 0)
 				fz_warn(g->env, "gateway",
 					"the new filters of a resource are refused, the old ones stay");
@@ -446,7 +212,7 @@ static void gateway_message(void *role, const struct portal_event *ev, uint64_t 
 static void gateway_node_event(void *role, const struct node_event *nev, uint64_t now_us)
 {
 	struct gateway *g = role;
-	struct client_peer *p = client_by_id(g, &nev->peer);
+	struct client_peer *p = peer_by_id(g, &nev->peer);
 	struct fz_event ev = { .type = FZ_EVENT_PEER_DOWN };
 
 	(void)now_us;
@@ -469,7 +235,7 @@ static void gateway_node_event(void *role, const struct node_event *nev, uint64_
 	if (nev->type == NODE_FAILED || nev->type == NODE_CLOSED)
 		forget_conn(g, p);
 	if (nev->type == NODE_CLOSED)
-		unlink_client(g, p);
+		peer_free(g, p);
 }
 
 static void gateway_timeout(void *role, uint64_t now_us)
@@ -481,6 +247,7 @@ static void gateway_timeout(void *role, uint64_t now_us)
 
 	if (g->retry_us <= now_us)
 		publish_netcfg(g, now_us);
+	nat_pool_expire(g->nat, now_us);
 	if (g->next_expiry_s > unix_s)
 		return;
 	g->next_expiry_s = GRANT_FOREVER;
@@ -500,7 +267,7 @@ static uint64_t gateway_next_timeout(const void *role)
 {
 	const struct gateway *g = role;
 
-	return fz_min_us(g->retry_us,
+	return fz_min_us(fz_min_us(g->retry_us, nat_pool_next(g->nat)),
 			 g->clients ? endpoint_at_unix(g->endpoint, g->next_expiry_s) : FZ_NEVER_US);
 }
 
@@ -525,7 +292,7 @@ int gateway_new(const struct fz_env *env, const struct endpoint_opts *opts, uint
 	g->env = env;
 	g->retry_us = FZ_NEVER_US;
 	if (fz_map_init(&g->by_id, env, 0) == 0 && fz_map_init(&g->by_ref, env, 0) == 0 &&
-	    fz_map_init(&g->by_ip, env, 0) == 0)
+	    fz_map_init(&g->by_ip, env, 0) == 0 && nat_pool_new(env, 0, 0, &g->nat) == 0)
 		err = endpoint_new(env, opts, &gateway_ops, g, now_us, &g->endpoint, ret_reason);
 	if (err != 0) {
 		gateway_free(g);
@@ -540,10 +307,11 @@ void gateway_free(struct gateway *g)
 	if (g == NULL)
 		return;
 	while (g->clients)
-		unlink_client(g, g->clients);
+		peer_free(g, g->clients);
 	fz_map_clear(&g->by_id, g->env);
 	fz_map_clear(&g->by_ref, g->env);
 	fz_map_clear(&g->by_ip, g->env);
+	nat_pool_free(g->nat);
 	endpoint_free(g->endpoint);
 	fz_free(g->env, g);
 }

@@ -29,3 +29,26 @@ bool range_is_sentinel(const struct fz_ip *ip)
 	return fz_prefix_contains(&ranges[RANGE_SENTINEL4], ip) ||
 	       fz_prefix_contains(&ranges[RANGE_SENTINEL6], ip);
 }
+
+bool range_is_internet(const struct fz_ip *ip)
+{
+	static const struct fz_prefix not_there[] = {
+		{ { FZ_FAMILY_INET, { 10 } }, 8 },
+		{ { FZ_FAMILY_INET, { 100, 64 } }, 10 },
+		{ { FZ_FAMILY_INET, { 127 } }, 8 },
+		{ { FZ_FAMILY_INET, { 169, 254 } }, 16 },
+		{ { FZ_FAMILY_INET, { 172, 16 } }, 12 },
+		{ { FZ_FAMILY_INET, { 192, 168 } }, 16 },
+		{ { FZ_FAMILY_INET, { 224 } }, 3 }, /* multicast and reserved */
+		{ { FZ_FAMILY_INET6, { [15] = 1 } }, 128 },
+		{ { FZ_FAMILY_INET6, { [10] = 0xff, [11] = 0xff } }, 96 },
+		{ { FZ_FAMILY_INET6, { 0xfc } }, 7 },
+		{ { FZ_FAMILY_INET6, { 0xfe, 0x80 } }, 10 },
+		{ { FZ_FAMILY_INET6, { 0xff } }, 8 },
+	};
+
+	for (size_t i = 0; i < sizeof(not_there) / sizeof(not_there[0]); i++)
+		if (fz_prefix_contains(&not_there[i], ip))
+			return false;
+	return true;
+}

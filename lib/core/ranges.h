@@ -20,5 +20,7 @@ extern const struct fz_prefix ranges[RANGES];
 bool range_is_tunnel(const struct fz_ip *ip);
 bool range_is_proxy(const struct fz_ip *ip);
 bool range_is_sentinel(const struct fz_ip *ip);
+/* May it be reached through the Internet resource? Not private, shared, local, multicast or reserved. */
+bool range_is_internet(const struct fz_ip *ip);
 
 #endif

@@ -97,3 +97,27 @@ int icmp_parse_error(const uint8_t *data, const struct ip_view *view, struct icm
 	*ret = got;
 	return 0;
 }
+
+/* Bytes of the quoted packet, at an even distance from the ICMP header. */
+static void patch(struct fz_pkt *pkt, const struct ip_view *view, size_t at, const void *bytes, size_t len)
+{
+	uint8_t *field = pkt->data + view->l3_len + 2;
+	uint32_t removed = csum_sum(pkt->data + at, len), added = csum_sum(bytes, len);
+
+	memcpy(pkt->data + at, bytes, len);
+	if (!pkt->needs_csum) /* else it covers the pseudo-header alone so far */
+		fz_put_be16(field, csum_update(fz_get_be16(field), removed, added));
+}
+
+void icmp_quote_set(struct fz_pkt *pkt, const struct ip_view *view, const struct icmp_quote *quote,
+		    const struct fz_ip *dst, uint16_t sport)
+{
+	const struct ip_view *orig = &quote->orig;
+	uint8_t port[2];
+
+	patch(pkt, view, quote->offset + (orig->version == 4 ? 16u : 24u), dst->b,
+	      orig->version == 4 ? 4 : 16);
+	fz_put_be16(port, sport);
+	patch(pkt, view, (size_t)quote->offset + orig->l3_len + (orig->kind == IP_ICMP_ECHO ? 4u : 0u), port,
+	      sizeof(port));
+}

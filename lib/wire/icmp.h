@@ -35,4 +35,10 @@ struct icmp_quote {
  * echo request. FZ_ERR_NOT_MINE: no such error. FZ_ERR_WIRE: an error that quotes nothing usable. */
 int icmp_parse_error(const uint8_t *data, const struct ip_view *view, struct icmp_quote *ret);
 
+/* Rewrite the destination, of the same family, and the source port or echo id of the quoted packet. The
+ * error's own checksum stays right; those of the quoted packet stay as they were, as peers do it: few stacks
+ * have enough of it to check them, and none does. */
+void icmp_quote_set(struct fz_pkt *pkt, const struct ip_view *view, const struct icmp_quote *quote,
+		    const struct fz_ip *dst, uint16_t sport);
+
 #endif
