@@ -10,6 +10,8 @@ static struct jv *grant_row(const struct grant *g)
 	good &= jv_set_str(row, "type", status_resource_type(g->type));
 	if (g->type == PORTAL_RESOURCE_CIDR)
 		good &= jv_set_str(row, "address", fz_prefix_format(&g->net, net));
+	if (g->type == PORTAL_RESOURCE_DNS)
+		good &= jv_set_str(row, "address", g->pattern);
 	if (g->expires_s != GRANT_FOREVER)
 		good &= jv_set_u64(row, "expires", g->expires_s);
 	if (good)
@@ -24,7 +26,7 @@ static struct jv *grant_table(const struct grants *grants, size_t *room)
 	struct jv *table = jv_array();
 
 	for (size_t i = 0; grants && i<grants->len && * room> 0; i++, --*room) {
-		if (!jv_push(table, grant_row(&grants->v[i]))) {
+		if (!jv_push(table, grant_row(grants->v[i]))) {
 			jv_free(table);
 			return NULL;
 		}
