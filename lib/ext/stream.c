@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ext/stream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,17 +9,17 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "ext/curl_loop.h"
 #include "ext/proxy.h"
 #include "fzconn/error.h"
 
+static_assert(STREAM_READ == CURL_LOOP_READ && STREAM_WRITE == CURL_LOOP_WRITE, "same bits");
+
 struct stream_set {
 	const struct fz_env *env;
-	CURLM *multi;
-	stream_watch watch;
+	struct curl_loop loop;
 	stream_prepare prepare;
-	void *ctx;
 	struct stream *streams;
-	uint64_t now_us, curl_us; /* time of this turn; libcurl's own deadline */
 };
 
 struct stream {
@@ -35,28 +36,6 @@ struct stream {
 	char host[256];
 };
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *data)
-{
-	struct stream_set *set = ctx;
-	unsigned want = what == CURL_POLL_IN      ? STREAM_READ
-			: what == CURL_POLL_OUT   ? STREAM_WRITE
-			: what == CURL_POLL_INOUT ? STREAM_READ | STREAM_WRITE
-						  : 0;
-
-	(void)easy, (void)data;
-	set->watch(set->ctx, fd, want);
-	return 0;
-}
-
-static int on_timer(CURLM *multi, long ms, void *ctx)
-{
-	struct stream_set *set = ctx;
-
-	(void)multi;
-	set->curl_us = ms < 0 ? FZ_NEVER_US : set->now_us + FZ_MS(ms);
-	return 0;
-}
-
 /* Called for every socket of every attempt, before connect(). */
 static int on_sockopt(void *ctx, curl_socket_t fd, curlsocktype purpose)
 {
@@ -64,8 +43,8 @@ static int on_sockopt(void *ctx, curl_socket_t fd, curlsocktype purpose)
 
 	(void)purpose;
 	if (s->tcp_us == FZ_NEVER_US)
-		s->tcp_us = s->set->now_us + s->tcp_wait_us;
-	if (s->set->prepare && s->set->prepare(s->set->ctx, fd) < 0) {
+		s->tcp_us = s->set->loop.now_us + s->tcp_wait_us;
+	if (s->set->prepare && s->set->prepare(s->set->loop.ctx, fd) < 0) {
 		snprintf(s->error, sizeof(s->error), "the socket could not be marked to bypass the tunnel");
 		return CURL_SOCKOPT_ERROR;
 	}
@@ -75,26 +54,18 @@ static int on_sockopt(void *ctx, curl_socket_t fd, curlsocktype purpose)
 int stream_set_new(const struct fz_env *env, stream_watch watch, stream_prepare prepare, void *ctx,
 		   struct stream_set **ret)
 {
-	struct stream_set *set;
+	struct stream_set *set = fz_zalloc(env, sizeof(*set));
+	int err;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return FZ_ERR_UNSUPPORTED;
-	set = fz_zalloc(env, sizeof(*set));
-	if (set == NULL) {
-		curl_global_cleanup();
+	if (set == NULL)
 		return FZ_ERR_NOMEM;
+	set->env = env;
+	set->prepare = prepare;
+	err = curl_loop_open(&set->loop, watch, ctx);
+	if (err) {
+		fz_free(env, set);
+		return err;
 	}
-	*set = (struct stream_set){ .env = env, .watch = watch, .prepare = prepare, .ctx = ctx };
-	set->curl_us = FZ_NEVER_US;
-	set->multi = curl_multi_init();
-	if (set->multi == NULL) {
-		stream_set_free(set);
-		return FZ_ERR_NOMEM;
-	}
-	curl_multi_setopt(set->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(set->multi, CURLMOPT_SOCKETDATA, set);
-	curl_multi_setopt(set->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(set->multi, CURLMOPT_TIMERDATA, set);
 	*ret = set;
 	return 0;
 }
@@ -105,10 +76,8 @@ void stream_set_free(struct stream_set *set)
 		return;
 	while (set->streams)
 		stream_close(set->streams);
-	if (set->multi)
-		curl_multi_cleanup(set->multi);
+	curl_loop_close(&set->loop);
 	fz_free(set->env, set);
-	curl_global_cleanup();
 }
 
 static void watch_open(struct stream *s, unsigned want)
@@ -116,7 +85,7 @@ static void watch_open(struct stream *s, unsigned want)
 	if (s->wanted == want)
 		return;
 	s->wanted = want;
-	s->set->watch(s->set->ctx, s->fd, want);
+	s->set->loop.watch(s->set->loop.ctx, s->fd, want);
 }
 
 static void fail(struct stream *s, const char *why)
@@ -146,26 +115,16 @@ static void finish(struct stream *s, CURLcode code)
 
 static void collect(struct stream_set *set)
 {
-	CURLMsg *msg;
-	int left;
+	CURL *easy;
+	int code;
 
-	while ((msg = curl_multi_info_read(set->multi, &left)) != NULL) {
+	while ((easy = curl_loop_done(&set->loop, &code)) != NULL) {
 		char *p = NULL;
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &p);
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &p);
 		struct stream *s = (struct stream *)(void *)p;
 		if (s->state == STREAM_CONNECTING)
-			finish(s, msg->data.result);
+			finish(s, (CURLcode)code);
 	}
-}
-
-static void run(struct stream_set *set, curl_socket_t fd, int mask)
-{
-	int running;
-
-	curl_multi_socket_action(set->multi, fd, mask, &running);
-	collect(set);
 }
 
 static struct stream *find(struct stream_set *set, int fd)
@@ -180,23 +139,19 @@ void stream_set_handle_ready(struct stream_set *set, int fd, unsigned ready, uin
 {
 	struct stream *s = find(set, fd);
 
-	set->now_us = now_us;
 	if (s) { /* ours: the reader and writer find out by trying */
 		if (ready & STREAM_WRITE)
 			watch_open(s, STREAM_READ);
 		return;
 	}
-	run(set, fd,
-	    (ready & STREAM_READ ? CURL_CSELECT_IN : 0) | (ready & STREAM_WRITE ? CURL_CSELECT_OUT : 0));
+	curl_loop_ready(&set->loop, fd, ready, now_us);
+	collect(set);
 }
 
 void stream_set_handle_timeout(struct stream_set *set, uint64_t now_us)
 {
-	set->now_us = now_us;
-	if (set->curl_us <= now_us) {
-		set->curl_us = FZ_NEVER_US;
-		run(set, CURL_SOCKET_TIMEOUT, 0);
-	}
+	curl_loop_timeout(&set->loop, now_us);
+	collect(set);
 	for (struct stream *s = set->streams; s; s = s->next) {
 		curl_off_t connected = 0;
 		if (s->state != STREAM_CONNECTING || s->tcp_us > now_us)
@@ -210,26 +165,18 @@ void stream_set_handle_timeout(struct stream_set *set, uint64_t now_us)
 
 uint64_t stream_set_next_timeout(const struct stream_set *set)
 {
-	uint64_t t = set->curl_us;
+	uint64_t t = set->loop.due_us;
 
 	for (const struct stream *s = set->streams; s; s = s->next)
 		t = fz_min_us(t, s->tcp_us);
 	return t;
 }
 
-/* Addresses found by other means enter libcurl as "host:port:addr,addr,...", so that TLS still checks the
- * name. */
 static int set_addrs(struct stream *s, const struct stream_opts *o, const char *host, uint16_t port)
 {
-	char line[256 + 16 + 16 * (FZ_IP_STRLEN + 3)];
-	size_t n = o->addrs_len < 16 ? o->addrs_len : 16;
-	int at = snprintf(line, sizeof(line), "%s:%u:", host, port);
+	char line[CURL_LOOP_LINE];
 
-	for (size_t i = 0; i < n; i++) {
-		char ip[FZ_IP_STRLEN];
-		at += snprintf(line + at, sizeof(line) - (size_t)at, "%s%s", i ? "," : "",
-			       fz_ip_format(&o->addrs[i], ip));
-	}
+	curl_loop_resolve(line, host, port, o->addrs, o->addrs_len);
 	s->resolve = curl_slist_append(NULL, line);
 	if (s->resolve == NULL)
 		return FZ_ERR_NOMEM;
@@ -300,7 +247,7 @@ int stream_open(struct stream_set *set, const struct stream_opts *opts, struct s
 	s = fz_zalloc(set->env, sizeof(*s));
 	if (s == NULL)
 		return FZ_ERR_NOMEM;
-	set->now_us = now_us;
+	set->loop.now_us = now_us;
 	s->set = set;
 	s->fd = -1;
 	s->next = set->streams;
@@ -308,7 +255,7 @@ int stream_open(struct stream_set *set, const struct stream_opts *opts, struct s
 	s->easy = curl_easy_init();
 	if (s->easy)
 		err = configure(s, opts);
-	if (err == 0 && curl_multi_add_handle(set->multi, s->easy) != CURLM_OK)
+	if (err == 0 && curl_multi_add_handle(set->loop.multi, s->easy) != CURLM_OK)
 		err = FZ_ERR_NOMEM;
 	if (err) {
 		stream_close(s);
@@ -377,7 +324,7 @@ void stream_close(struct stream *s)
 	if (s->state == STREAM_OPEN)
 		watch_open(s, 0);
 	if (s->easy) {
-		curl_multi_remove_handle(set->multi, s->easy);
+		curl_multi_remove_handle(set->loop.multi, s->easy);
 		curl_easy_cleanup(s->easy);
 	}
 	curl_slist_free_all(s->resolve);

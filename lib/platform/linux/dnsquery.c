@@ -3,7 +3,9 @@
  * others send, and tells of ICMP errors. Together with an id of ours that is what a forger has to guess. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,19 +14,21 @@
 #include "base/map.h"
 #include "base/opts.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "platform/linux/lx.h"
 #include "platform/linux/sockaddr.h"
 
 enum { QUERIES_MAX = 1000, TIMEOUT_MS = 5000, TUNNEL_TIMEOUT_MS = 10000 };
 enum { HEADER = 12, READS = 16 };
 
-struct query {
-	struct query *next; /* in the list of finished ones */
+struct lx_query {
+	struct lx_query *next; /* in the list of finished ones */
 	struct fz_heap_node due;
 	struct lx *lx;
 	uint64_t id;
 	size_t slot;
 	int fd; /* -1 = none */
+	struct lx_fetch *fetch; /* by HTTPS, which has the time-out then */
 	bool tcp, tunnel, wants_out;
 	uint8_t own_id[2]; /* of the asker's message */
 	size_t sent; /* TCP: bytes written */
@@ -38,12 +42,12 @@ struct query {
 };
 
 struct lx_queries {
-	struct query *slots[QUERIES_MAX]; /* under way */
+	struct lx_query *slots[QUERIES_MAX]; /* under way */
 	uint16_t free[QUERIES_MAX];
 	size_t free_len;
 	struct fz_heap due;
-	struct query *done, **done_tail;
-	struct query *shown; /* the result that was polled last */
+	struct lx_query *done, **done_tail;
+	struct lx_query *shown; /* the result that was polled last */
 	uint8_t buf[FZ_DNS_MESSAGE_MAX + 1];
 };
 
@@ -88,7 +92,7 @@ static size_t question_len(const uint8_t *m, size_t len)
 }
 
 /* Question, id and direction fit. A server that understood nothing may leave the question out. */
-static bool is_answer(const struct query *q, const uint8_t *m, size_t len)
+static bool is_answer(const struct lx_query *q, const uint8_t *m, size_t len)
 {
 	const uint8_t *asked = q->data + 2;
 	size_t n = question_len(asked, q->len);
@@ -107,7 +111,7 @@ static bool is_answer(const struct query *q, const uint8_t *m, size_t len)
 
 /* ---- life ---- */
 
-static void destroy(struct query *q)
+static void destroy(struct lx_query *q)
 {
 	struct lx *lx;
 
@@ -116,18 +120,21 @@ static void destroy(struct query *q)
 	lx = q->lx;
 	if (q->fd >= 0)
 		close(q->fd); /* leaves the epoll set by itself */
+	lx_fetch_cancel(q->fetch);
 	fz_free(lx->env, q->answer);
 	fz_free(lx->env, q);
 }
 
 /* It is over: with the answer, which is in q->answer, or an error. */
-static void finish(struct query *q, int err)
+static void finish(struct lx_query *q, int err)
 {
 	struct lx_queries *t = q->lx->queries;
 
 	if (q->fd >= 0)
 		close(q->fd);
 	q->fd = -1;
+	lx_fetch_cancel(q->fetch);
+	q->fetch = NULL;
 	q->err = err;
 	if (err != 0)
 		q->lx->stats.dns_failed++;
@@ -138,7 +145,7 @@ static void finish(struct query *q, int err)
 	t->done_tail = &q->next;
 }
 
-static void finish_with(struct query *q, const uint8_t *m, size_t len)
+static void finish_with(struct lx_query *q, const uint8_t *m, size_t len)
 {
 	q->answer = fz_memdup(q->lx->env, m, len);
 	q->answer_len = len;
@@ -166,7 +173,7 @@ static int error_of(int e)
 	}
 }
 
-static int prepare(struct query *q, const struct fz_dns_query *o)
+static int prepare(struct lx_query *q, const struct fz_dns_query *o)
 {
 	struct lx *lx = q->lx;
 	union sockaddr_any sa;
@@ -181,7 +188,7 @@ static int prepare(struct query *q, const struct fz_dns_query *o)
 }
 
 /* All that ICMP says is heard: a name server that cannot be reached fails at once. */
-static void hear_errors(struct query *q, uint8_t family)
+static void hear_errors(struct lx_query *q, uint8_t family)
 {
 	int on = 1;
 
@@ -191,7 +198,7 @@ static void hear_errors(struct query *q, uint8_t family)
 		(void)setsockopt(q->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on));
 }
 
-static int connect_query(struct query *q, const struct fz_dns_query *o)
+static int connect_query(struct lx_query *q, const struct fz_dns_query *o)
 {
 	union sockaddr_any sa;
 	socklen_t len = to_sockaddr(&o->server.ip, o->server.port, &sa);
@@ -211,8 +218,65 @@ static int connect_query(struct query *q, const struct fz_dns_query *o)
 	if (!q->tcp && send(q->fd, q->data + 2, q->len, MSG_NOSIGNAL) < 0)
 		return error_of(errno);
 	q->wants_out = q->tcp;
-	return lx_loop_add_key(q->lx, q->fd, LX_TAG_DNS_QUERY, (uint32_t)q->slot, q->wants_out);
+	return lx_loop_add_key(q->lx, q->fd, LX_TAG_DNS_QUERY, (uint32_t)q->slot,
+			       q->wants_out ? LX_READ | LX_WRITE : LX_READ);
 }
+
+/* ---- by HTTPS ---- */
+
+/* "https://host/path?dns=AAABAAAB..." */
+static char *url_of(const struct lx_query *q, const char *url)
+{
+	size_t len = strlen(url), cap = len + 5 + FZ_B64_LEN(q->len) + 1;
+	char *text = fz_zalloc(q->lx->env, cap), *at;
+
+	if (text == NULL)
+		return NULL;
+	at = text + snprintf(text, cap, "%s%cdns=", url, strchr(url, '?') ? '&' : '?');
+	fz_b64_encode_nopad(at, q->data + 2, q->len);
+	for (; *at; at++) /* RFC 4648 section 5 */
+		*at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
+	return text;
+}
+
+static int fetch_query(struct lx_query *q, const struct fz_dns_query *o, uint64_t now_us)
+{
+	static const struct fz_http_header accept = { "accept", "application/dns-message" };
+	struct fz_http_request req = { .size = sizeof(req),
+				       .method = "GET",
+				       .headers = &accept,
+				       .headers_len = 1,
+				       .answer_max = FZ_DNS_MESSAGE_MAX,
+				       .timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS };
+	char *url = url_of(q, o->url);
+	int err;
+
+	if (url == NULL)
+		return FZ_ERR_NOMEM;
+	req.url = url;
+	err = lx_fetch_start(q->lx, &req, q, &q->fetch, now_us);
+	fz_free(q->lx->env, url);
+	return err;
+}
+
+void lx_dns_query_fetched(struct lx_query *q, const struct fz_http_result *r)
+{
+	static const char type[] = "application/dns-message";
+	size_t len = sizeof(type) - 1;
+
+	q->fetch = NULL;
+	if (r->err != 0)
+		finish(q, r->err == FZ_ERR_NOSPACE ? FZ_ERR_WIRE : r->err);
+	else if (r->status != 200)
+		finish(q, FZ_ERR_IO);
+	else if (strncasecmp(r->content_type, type, len) != 0 || strchr("; ", r->content_type[len]) == NULL ||
+		 !is_answer(q, r->body, r->body_len))
+		finish(q, FZ_ERR_WIRE);
+	else
+		finish_with(q, r->body, r->body_len);
+}
+
+/* ---- asking ---- */
 
 static bool is_valid(const struct fz_dns_query *o)
 {
@@ -224,9 +288,9 @@ static bool is_valid(const struct fz_dns_query *o)
 	       (o->bind.family == FZ_FAMILY_NONE || o->bind.family == o->server.ip.family);
 }
 
-static struct query *query_new(struct lx *lx, const struct fz_dns_query *o)
+static struct lx_query *query_new(struct lx *lx, const struct fz_dns_query *o)
 {
-	struct query *q = fz_zalloc(lx->env, sizeof(*q) + 2 + o->len);
+	struct lx_query *q = fz_zalloc(lx->env, sizeof(*q) + 2 + o->len);
 
 	if (q == NULL)
 		return NULL;
@@ -240,7 +304,10 @@ static struct query *query_new(struct lx *lx, const struct fz_dns_query *o)
 	q->data[1] = (uint8_t)o->len;
 	memcpy(q->data + 2, o->data, o->len);
 	memcpy(q->own_id, o->data, 2);
-	fz_rng_fill(lx->env, q->data + 2, 2);
+	if (o->transport == FZ_DNS_HTTPS)
+		memset(q->data + 2, 0, 2); /* RFC 8484 section 4.1: so that caches know it again */
+	else
+		fz_rng_fill(lx->env, q->data + 2, 2);
 	return q;
 }
 
@@ -257,27 +324,29 @@ int lx_dns_query(void *p, const struct fz_dns_query *query)
 		err = open_queries(lx);
 	if (err)
 		return err;
-	if (o.transport == FZ_DNS_HTTPS)
-		return FZ_ERR_UNSUPPORTED;
 	t = lx->queries;
 	if (t->free_len == 0)
 		return FZ_ERR_FULL;
 	if (fz_heap_reserve(&t->due, lx->env, QUERIES_MAX - t->free_len + 1) < 0)
 		return FZ_ERR_NOMEM;
-	struct query *q = query_new(lx, &o);
+	struct lx_query *q = query_new(lx, &o);
 	if (q == NULL)
 		return FZ_ERR_NOMEM;
 	q->slot = t->free[t->free_len - 1];
-	err = connect_query(q, &o);
+	uint64_t now_us = lx_now_us(lx);
+	bool by_http = o.transport == FZ_DNS_HTTPS;
+	err = by_http ? fetch_query(q, &o, now_us) : connect_query(q, &o);
 	if (err) {
 		destroy(q);
 		return err;
 	}
 	t->free_len--;
 	t->slots[q->slot] = q;
-	uint32_t ms = o.timeout_ms ? o.timeout_ms : q->tunnel ? TUNNEL_TIMEOUT_MS : TIMEOUT_MS;
-	fz_heap_set(&t->due, &q->due, lx_now_us(lx) + FZ_MS(ms));
 	lx->stats.dns_queries++;
+	if (by_http)
+		return 0;
+	uint32_t ms = o.timeout_ms ? o.timeout_ms : q->tunnel ? TUNNEL_TIMEOUT_MS : TIMEOUT_MS;
+	fz_heap_set(&t->due, &q->due, now_us + FZ_MS(ms));
 	return 0;
 }
 
@@ -285,7 +354,7 @@ bool lx_dns_answer(void *p, struct fz_dns_answer *ret)
 {
 	struct lx *lx = p;
 	struct lx_queries *t = lx->queries;
-	struct query *q;
+	struct lx_query *q;
 
 	if (t == NULL)
 		return false;
@@ -306,7 +375,7 @@ bool lx_dns_answer(void *p, struct fz_dns_answer *ret)
 
 /* ---- events ---- */
 
-static void read_udp(struct query *q)
+static void read_udp(struct lx_query *q)
 {
 	struct lx_queries *t = q->lx->queries;
 
@@ -327,7 +396,7 @@ static void read_udp(struct query *q)
 }
 
 /* False: it is over. */
-static bool write_tcp(struct query *q)
+static bool write_tcp(struct lx_query *q)
 {
 	ssize_t n = send(q->fd, q->data + q->sent, q->len + 2 - q->sent, MSG_NOSIGNAL);
 
@@ -339,13 +408,13 @@ static bool write_tcp(struct query *q)
 		q->sent += (size_t)n;
 	if (q->sent == q->len + 2) {
 		q->wants_out = false;
-		lx_loop_mod_key(q->lx, q->fd, LX_TAG_DNS_QUERY, (uint32_t)q->slot, false);
+		lx_loop_mod_key(q->lx, q->fd, LX_TAG_DNS_QUERY, (uint32_t)q->slot, LX_READ);
 	}
 	return true;
 }
 
 /* Where the next bytes of the answer go, and how many. */
-static size_t room_of(struct query *q, uint8_t **ret)
+static size_t room_of(struct lx_query *q, uint8_t **ret)
 {
 	if (q->got < 2) {
 		*ret = q->prefix + q->got;
@@ -356,7 +425,7 @@ static size_t room_of(struct query *q, uint8_t **ret)
 }
 
 /* The prefix is complete: 0, or the error that ends the query. */
-static int read_prefix(struct query *q)
+static int read_prefix(struct lx_query *q)
 {
 	q->answer_len = be16(q->prefix);
 	if (q->answer_len < HEADER)
@@ -365,7 +434,7 @@ static int read_prefix(struct query *q)
 	return q->answer ? 0 : FZ_ERR_NOMEM;
 }
 
-static void end_tcp(struct query *q)
+static void end_tcp(struct lx_query *q)
 {
 	if (!is_answer(q, q->answer, q->answer_len)) {
 		q->lx->stats.dns_strange++;
@@ -376,7 +445,7 @@ static void end_tcp(struct query *q)
 	finish(q, 0);
 }
 
-static void read_tcp(struct query *q)
+static void read_tcp(struct lx_query *q)
 {
 	for (int i = 0; i < READS; i++) {
 		uint8_t *at;
@@ -403,7 +472,7 @@ static void read_tcp(struct query *q)
 
 bool lx_dns_query_event(struct lx *lx, uint32_t slot, uint32_t events)
 {
-	struct query *q = lx->queries && slot < QUERIES_MAX ? lx->queries->slots[slot] : NULL;
+	struct lx_query *q = lx->queries && slot < QUERIES_MAX ? lx->queries->slots[slot] : NULL;
 
 	if (q == NULL)
 		return false;
@@ -428,7 +497,7 @@ uint64_t lx_dns_query_next(const struct lx *lx)
 bool lx_dns_query_run(struct lx *lx, uint64_t now_us)
 {
 	while (lx_dns_query_next(lx) <= now_us)
-		finish(fz_container(fz_heap_peek(&lx->queries->due), struct query, due), FZ_ERR_TIMEOUT);
+		finish(fz_container(fz_heap_peek(&lx->queries->due), struct lx_query, due), FZ_ERR_TIMEOUT);
 	return lx->queries && lx->queries->done;
 }
 
@@ -448,7 +517,7 @@ void lx_dns_query_close(struct lx *lx)
 	for (size_t i = 0; i < QUERIES_MAX; i++)
 		destroy(t->slots[i]);
 	while (t->done) {
-		struct query *q = t->done;
+		struct lx_query *q = t->done;
 		t->done = q->next;
 		destroy(q);
 	}

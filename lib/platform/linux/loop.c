@@ -12,17 +12,17 @@
 
 enum { EVENTS = 16 };
 
-static struct epoll_event event_of(uint32_t key, enum lx_tag tag, bool out)
+static struct epoll_event event_of(uint32_t key, enum lx_tag tag, unsigned want)
 {
 	return (struct epoll_event){
-		.events = EPOLLIN | (out ? EPOLLOUT : 0),
+		.events = (want & LX_READ ? EPOLLIN : 0) | (want & LX_WRITE ? EPOLLOUT : 0),
 		.data.u64 = (uint64_t)key << 32 | tag,
 	};
 }
 
-int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out)
+int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, unsigned want)
 {
-	struct epoll_event ev = event_of(key, tag, out);
+	struct epoll_event ev = event_of(key, tag, want);
 
 	if (epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) == 0)
 		return 0;
@@ -32,12 +32,12 @@ int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool o
 
 int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag)
 {
-	return lx_loop_add_key(lx, fd, tag, (uint32_t)fd, false);
+	return lx_loop_add_key(lx, fd, tag, (uint32_t)fd, LX_READ);
 }
 
-void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out)
+void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, unsigned want)
 {
-	struct epoll_event ev = event_of(key, tag, out);
+	struct epoll_event ev = event_of(key, tag, want);
 
 	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0)
 		fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
@@ -45,7 +45,7 @@ void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool 
 
 void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out)
 {
-	lx_loop_mod_key(lx, fd, tag, (uint32_t)fd, out);
+	lx_loop_mod_key(lx, fd, tag, (uint32_t)fd, out ? LX_READ | LX_WRITE : LX_READ);
 }
 
 void lx_loop_del(struct lx *lx, int fd)
@@ -58,13 +58,12 @@ void lx_loop_del(struct lx *lx, int fd)
  * one. */
 void lx_loop_watch(struct lx *lx, int fd, unsigned want, enum lx_tag tag)
 {
-	struct epoll_event ev = { .data.u64 = (uint64_t)(uint32_t)fd << 32 | tag };
+	struct epoll_event ev = event_of((uint32_t)fd, tag, want);
 
 	if (want == 0) {
 		lx_loop_del(lx, fd);
 		return;
 	}
-	ev.events = (want & LX_READ ? EPOLLIN : 0) | (want & LX_WRITE ? EPOLLOUT : 0);
 	if (epoll_ctl(lx->ep, EPOLL_CTL_MOD, fd, &ev) < 0 && epoll_ctl(lx->ep, EPOLL_CTL_ADD, fd, &ev) < 0)
 		fz_warn(lx->env, "loop", "epoll: %s", strerror(errno));
 }
@@ -196,8 +195,16 @@ static uint32_t dispatch(struct lx *lx, const struct epoll_event *ev)
 		return lx_stream_names_event(lx, (int)key, what) ? FZ_READY_STREAM : 0;
 	case LX_TAG_DNS_QUERY:
 		return lx_dns_query_event(lx, key, ev->events) ? FZ_READY_DNS : 0;
+	case LX_TAG_DNS_UDP:
+	case LX_TAG_DNS_TCP:
+	case LX_TAG_DNS_CONN:
+		return lx_dns_listen_event(lx, tag, key, what) ? FZ_READY_DNS : 0;
+	case LX_TAG_HTTP:
+	case LX_TAG_HTTP_NAMES:
+		lx_http_event(lx, tag, (int)key, what); /* results are found by lx_ask_run() */
+		break;
 	case LX_TAG_RESOLVE:
-		lx_name_event(lx, (int)key, what); /* results are found by lx_ask_run() */
+		lx_name_event(lx, (int)key, what); /* likewise */
 		break;
 	}
 	return 0;

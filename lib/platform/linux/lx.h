@@ -35,7 +35,12 @@ enum lx_tag {
 	LX_TAG_DNS_FILES,
 	LX_TAG_RESOLVED,
 	LX_TAG_DNS_QUERY,
-	LX_TAG_RESOLVE
+	LX_TAG_DNS_UDP,
+	LX_TAG_DNS_TCP,
+	LX_TAG_DNS_CONN,
+	LX_TAG_RESOLVE,
+	LX_TAG_HTTP,
+	LX_TAG_HTTP_NAMES
 };
 /* What a foreign library wants to hear of a descriptor, and hears. */
 #define LX_READ 1u
@@ -66,6 +71,10 @@ struct lx_net; /* netlink requests and what was applied, net.c */
 struct lx_streams; /* streams and lookups under way, streams.c */
 struct lx_queries; /* DNS queries under way, dnsquery.c */
 struct lx_names; /* lookups of names, dnsname.c */
+struct lx_listens; /* DNS listeners, dnslisten.c */
+struct lx_http; /* HTTP requests, http.c */
+struct lx_fetch; /* one of them */
+struct lx_query; /* a DNS query */
 struct lx_watch; /* netlink notifications, watch.c */
 struct lx_dns; /* the system's name servers, dns.c */
 
@@ -87,15 +96,17 @@ struct lx {
 	struct lx_streams *streams; /* NULL until the first is opened */
 	struct lx_queries *queries; /* likewise */
 	struct lx_names *names;
+	struct lx_listens *listens;
+	struct lx_http *http;
 };
 
 /* loop.c */
 uint64_t lx_now_us(void *p);
 int lx_loop_add(struct lx *lx, int fd, enum lx_tag tag);
 void lx_loop_want_out(struct lx *lx, int fd, enum lx_tag tag, bool out);
-/* The same with a key of the owner's choice instead of the descriptor. */
-int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out);
-void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, bool out);
+/* The same with a key of the owner's choice instead of the descriptor; LX_READ, LX_WRITE. */
+int lx_loop_add_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, unsigned want);
+void lx_loop_mod_key(struct lx *lx, int fd, enum lx_tag tag, uint32_t key, unsigned want);
 void lx_loop_del(struct lx *lx, int fd);
 /* For libraries that open and close descriptors inside: LX_READ, LX_WRITE, 0 = forget it. */
 void lx_loop_watch(struct lx *lx, int fd, unsigned want, enum lx_tag tag);
@@ -195,6 +206,7 @@ bool lx_dns_answer(void *p, struct fz_dns_answer *ret);
 bool lx_dns_query_event(struct lx *lx, uint32_t slot, uint32_t events);
 bool lx_dns_query_run(struct lx *lx, uint64_t now_us);
 uint64_t lx_dns_query_next(const struct lx *lx);
+void lx_dns_query_fetched(struct lx_query *q, const struct fz_http_result *r);
 void lx_dns_query_reset(struct lx *lx);
 void lx_dns_query_close(struct lx *lx);
 
@@ -203,6 +215,11 @@ int lx_dns_listen(void *p, const struct fz_addr *addr, bool udp, bool tcp);
 void lx_dns_unlisten(void *p, const struct fz_addr *addr);
 bool lx_dns_request(void *p, struct fz_dns_request *ret);
 int lx_dns_reply(void *p, uint64_t request, const void *data, size_t len);
+/* True: there may be requests. */
+bool lx_dns_listen_event(struct lx *lx, enum lx_tag tag, uint32_t key, unsigned ready);
+uint64_t lx_dns_listen_next(const struct lx *lx);
+void lx_dns_listen_run(struct lx *lx, uint64_t now_us);
+void lx_dns_listen_close(struct lx *lx);
 
 /* dnsname.c */
 int lx_resolve(void *p, uint64_t id, const char *name);
@@ -217,5 +234,16 @@ void lx_name_close(struct lx *lx);
 int lx_http_start(void *p, const struct fz_http_request *request);
 bool lx_http_result(void *p, struct fz_http_result *ret);
 void lx_http_cancel(void *p, uint64_t id);
+void lx_http_event(struct lx *lx, enum lx_tag tag, int fd, unsigned ready);
+/* True: there are results. */
+bool lx_http_run(struct lx *lx, uint64_t now_us);
+uint64_t lx_http_next(const struct lx *lx);
+void lx_http_reset(struct lx *lx);
+void lx_http_close(struct lx *lx);
+/* The same for a query: lx_dns_query_fetched() gets the result, unless it is cancelled; then the fetch is
+ * gone. */
+int lx_fetch_start(struct lx *lx, const struct fz_http_request *req, struct lx_query *query,
+		   struct lx_fetch **ret, uint64_t now_us);
+void lx_fetch_cancel(struct lx_fetch *f);
 
 #endif
