@@ -208,9 +208,13 @@ struct jv *jv_share(const struct jv *v)
 	return out(json_incref(in(v)));
 }
 
-char *jv_dump(const struct fz_env *env, const struct jv *v, size_t *ret_len)
+bool jv_merge(struct jv *object, const struct jv *other)
 {
-	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+	return json_object_update(in(object), in(other)) == 0;
+}
+
+static char *dump(const struct fz_env *env, const struct jv *v, size_t flags, size_t *ret_len)
+{
 	size_t len = json_dumpb(in(v), NULL, 0, flags);
 	char *text = len ? fz_realloc(env, NULL, len + 1) : NULL;
 
@@ -224,4 +228,14 @@ char *jv_dump(const struct fz_env *env, const struct jv *v, size_t *ret_len)
 	if (ret_len)
 		*ret_len = len;
 	return text;
+}
+
+char *jv_dump(const struct fz_env *env, const struct jv *v, size_t *ret_len)
+{
+	return dump(env, v, JSON_COMPACT | JSON_ENCODE_ANY, ret_len);
+}
+
+char *jv_dump_sorted(const struct fz_env *env, const struct jv *v, size_t *ret_len)
+{
+	return dump(env, v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS, ret_len);
 }

@@ -50,6 +50,8 @@ bool jv_set_str(struct jv *object, const char *key, const char *text);
 bool jv_set_u64(struct jv *object, const char *key, uint64_t n);
 bool jv_set_bool(struct jv *object, const char *key, bool b);
 bool jv_set_null(struct jv *object, const char *key);
+/* All keys of another object, which keeps them. */
+bool jv_merge(struct jv *object, const struct jv *other);
 bool jv_push(struct jv *array, struct jv *give);
 bool jv_push_str(struct jv *array, const char *text);
 /* One more owner of the same value, to be freed as well. */
@@ -57,5 +59,7 @@ struct jv *jv_share(const struct jv *v);
 
 /* Compact text, keys in the order they were set; free with fz_free(). NULL without memory. */
 char *jv_dump(const struct fz_env *env, const struct jv *v, size_t *ret_len);
+/* The same with the keys of every object in the order of their bytes. */
+char *jv_dump_sorted(const struct fz_env *env, const struct jv *v, size_t *ret_len);
 
 #endif

@@ -93,6 +93,15 @@ static bool header_is_good(const struct jv *h)
 	return alg && strcmp(alg, "HS256") == 0;
 }
 
+static void read_authorization(const char *text, struct ingest_token *t)
+{
+	struct fz_uuid id;
+
+	t->authorization[0] = '\0';
+	if (fz_uuid_parse(text, &id) == 0)
+		memcpy(t->authorization, text, sizeof(t->authorization));
+}
+
 static bool read_claims(const struct jv *c, struct ingest_token *t)
 {
 	const char *role = jv_str(jv_get(c, "role"));
@@ -108,11 +117,13 @@ static bool read_claims(const struct jv *c, struct ingest_token *t)
 	if (role == NULL || (strcmp(role, "initiator") != 0 && strcmp(role, "responder") != 0))
 		return false;
 	t->is_initiator = role[0] == 'i';
+	read_authorization(jv_str(jv_get(c, "policy_authorization_id")), t);
 	return jv_u64(jv_get(c, "iat"), &t->issued_at) && jv_u64(jv_get(c, "exp"), &t->expires_at) &&
 	       jv_bool(jv_get(c, "uploads_enabled"), &t->uploads_enabled);
 }
 
-int ingest_token_check(const struct fz_env *env, const char *text, struct ingest_token *ret)
+int ingest_token_read(const struct fz_env *env, const char *text, struct ingest_token *ret,
+		      struct jv **ret_claims)
 {
 	const char *first = strchr(text, '.'), *second = first ? strchr(first + 1, '.') : NULL;
 	struct jv *header = NULL, *claims = NULL;
@@ -130,7 +141,16 @@ int ingest_token_check(const struct fz_env *env, const char *text, struct ingest
 		err = FZ_ERR_WIRE;
 	if (err == 0)
 		*ret = t;
+	if (err == 0 && ret_claims) {
+		*ret_claims = claims;
+		claims = NULL;
+	}
 	jv_free(header);
 	jv_free(claims);
 	return err;
+}
+
+int ingest_token_check(const struct fz_env *env, const char *text, struct ingest_token *ret)
+{
+	return ingest_token_read(env, text, ret, NULL);
 }

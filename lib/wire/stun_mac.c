@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/crc32.h"
 #include "base/secret.h"
 #include "ext/crypto.h"
 #include "fzconn/error.h"
@@ -62,29 +63,13 @@ int stun_check_integrity256(const struct stun_msg *m, const void *key, size_t ke
 	return err;
 }
 
-/* CRC-32 of ITU V.42 and zip, four bits at a time: messages are short. */
-static uint32_t crc32_add(uint32_t crc, const uint8_t *p, size_t len)
-{
-	static const uint32_t step[16] = { 0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-					   0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-					   0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-					   0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c };
-
-	while (len--) {
-		crc ^= *p++;
-		crc = crc >> 4 ^ step[crc & 15];
-		crc = crc >> 4 ^ step[crc & 15];
-	}
-	return crc;
-}
-
 uint32_t stun_mac_crc(const uint8_t *msg, size_t at)
 {
 	uint8_t head[STUN_HEADER_LEN];
 
 	header_up_to(msg, at, 4, head);
-	uint32_t crc = crc32_add(0xffffffffu, head, sizeof(head));
-	return ~crc32_add(crc, msg + STUN_HEADER_LEN, at - STUN_HEADER_LEN) ^ FINGERPRINT_XOR;
+	uint32_t crc = fz_crc32_add(FZ_CRC32_INIT, head, sizeof(head));
+	return ~fz_crc32_add(crc, msg + STUN_HEADER_LEN, at - STUN_HEADER_LEN) ^ FINGERPRINT_XOR;
 }
 
 int stun_check_fingerprint(const struct stun_msg *m)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every #include of the tree follows the layers: base <- ext <- wire <- proto <- core <- api; platform beside them."""
+"""Every #include of the tree follows the layers: base <- ext <- wire <- proto <- core <- api; platform and flow
+beside them."""
 import os
 import re
 import sys
@@ -11,9 +12,9 @@ LAYERS = {
     "ext": ["base"],
     "wire": ["base", "ext"],
     "proto": ["base", "ext", "wire"],
-    "core": ["base", "ext", "wire", "proto"],
+    "core": ["base", "ext", "wire", "proto", "flow"],
     "platform": ["base", "ext"],
-    "api": ["base", "ext", "wire", "proto", "core"],
+    "api": ["base", "ext", "wire", "proto", "core", "flow"],
     "flow": ["base", "ext", "wire"],
     "tele": ["base", "ext"],
 }

@@ -108,7 +108,7 @@ int lx_file_remove(void *p, const char *path)
 	(void)p;
 	if (unlink(path) == 0)
 		return 0;
-	if ((errno == EISDIR || errno == EPERM) && rmdir(path) == 0)
+	if ((errno == EISDIR || errno == EPERM) && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0)
 		return 0;
 	return file_error(errno);
 }
