@@ -37,6 +37,7 @@ struct fz_client_opts {
 	const char *device_uuid; /**< NULL = unknown */
 	uint64_t max_partition_us; /**< how much waiting for the portal is accepted once it was reached; 0 =
 				      for ever */
+	bool flow_logs; /**< log every flow: lines of area "flow_logs" at level trace, each a JSON object */
 };
 
 /** Create a client; it asks for its first portal connection with the first fz_client_poll_event().

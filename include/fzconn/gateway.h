@@ -36,6 +36,7 @@ struct fz_gateway_opts {
 		user_agent; /**< NULL = one that names this library and a gateway version that peers accept */
 	uint64_t max_partition_us; /**< how much waiting for the portal is accepted once it was reached; 0 =
 				      for ever */
+	bool flow_logs; /**< log every flow: lines of area "flow_logs" at level trace, each a JSON object */
 };
 
 /** Create a gateway; it asks for its first portal connection with the first fz_gateway_poll_event().

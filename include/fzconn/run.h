@@ -23,6 +23,9 @@ struct fz_run_opts {
 	struct fz_tun_opts tun; /**< tun.size = 0: all defaults */
 	uint16_t udp_port; /**< 0 = ::FZ_UDP_PORT */
 	bool no_watch; /**< do not reset by itself when the network changes */
+	const char *flow_dir; /**< folder (absolute path) where reports of flows wait until the portal has
+			       *   them; made when it is needed. Used only while the portal wants reports.
+			       *   NULL = none are kept. Borrowed for the call. */
 };
 
 /** Bind a client: opens the TUN device and the UDP sockets now.
@@ -31,6 +34,7 @@ struct fz_run_opts {
  * @retval FZ_ERR_PERM       lacks a privilege (CAP_NET_ADMIN); the log says for what
  * @retval FZ_ERR_NOT_FOUND  there is no TUN device on this system
  * @retval FZ_ERR_STATE      the interface exists already: another instance runs
+ * @retval FZ_ERR_INVAL      flow_dir is no absolute path, or too long
  * @retval FZ_ERR_IO         the system refused something else; the log says what */
 FZ_API FZ_MUST_CHECK int fz_run_client_new(const struct fz_env *env, struct fz_client *client,
 					   const struct fz_platform *platform, const struct fz_run_opts *opts,

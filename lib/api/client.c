@@ -28,6 +28,7 @@ int fz_client_new(const struct fz_env *env, const struct fz_client_opts *opts, u
 		err = endpoint_opts_check(env, o.token, o.id, o.name);
 	if (err != 0)
 		return err;
+	eo.flow_logs = o.flow_logs;
 	eo.portal = (struct portal_opts){
 		.url = o.api_url ? o.api_url : FZ_DEFAULT_API_URL,
 		.token = o.token,

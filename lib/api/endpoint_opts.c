@@ -17,14 +17,28 @@ bool endpoint_counter(struct endpoint *e, size_t i, const char **ret_name, uint6
 {
 	const struct node_stats *n = node_stats(endpoint_node(e));
 	const struct endpoint_stats *s = endpoint_stats(e);
+	const struct flow_stats *f = &endpoint_flows(e)->stats;
 	const struct {
 		const char *name;
 		uint64_t value;
 	} plain[] = {
-		{ "packets sent", n->tx_packets },         { "bytes sent", n->tx_bytes },
-		{ "packets received", n->rx_packets },     { "bytes received", n->rx_bytes },
-		{ "reads from the TUN", s->tun_in },       { "writes to the TUN", s->tun_out },
-		{ "peers", node_conns(endpoint_node(e)) }, { "relays", node_relays(endpoint_node(e))->len },
+		{ "packets sent", n->tx_packets },
+		{ "bytes sent", n->tx_bytes },
+		{ "packets received", n->rx_packets },
+		{ "bytes received", n->rx_bytes },
+		{ "reads from the TUN", s->tun_in },
+		{ "writes to the TUN", s->tun_out },
+		{ "peers", node_conns(endpoint_node(e)) },
+		{ "relays", node_relays(endpoint_node(e))->len },
+		{ "flows opened", f->opened },
+		{ "flows closed", f->closed },
+		{ "flows not tracked", f->untracked },
+		{ "changes of path not in a flow", f->outers_lost },
+		{ "flow reports kept", f->spooled },
+		{ "flow reports lost", f->lost },
+		{ "flow reports damaged", f->corrupt },
+		{ "flow reports uploaded", f->uploaded },
+		{ "failed flow uploads", f->upload_errors },
 	};
 	const size_t n_plain = sizeof(plain) / sizeof(plain[0]);
 

@@ -347,6 +347,7 @@ static int turn(struct fz_run *r, uint32_t ready)
 	if (ready & FZ_READY_NET)
 		check_network(r);
 	endpoint_handle_timeout(r->endpoint, r->now_us);
+	run_flow_turn(r);
 	serve_events(r);
 	flush_udp(r);
 	flush_tun(r);
@@ -373,7 +374,8 @@ static uint64_t deadline(const struct fz_run *r)
 {
 	if (r->more)
 		return 0;
-	return fz_min_us(ask(r, next_timeout), endpoint_next_timeout(r->endpoint));
+	return fz_min_us(fz_min_us(ask(r, next_timeout), run_flow_next(r)),
+			 endpoint_next_timeout(r->endpoint));
 }
 
 int64_t fz_run_timeout_us(const struct fz_run *r)
@@ -444,6 +446,7 @@ void fz_run_shutdown(struct fz_run *r, uint32_t timeout_ms)
 			break;
 		read_clock(r);
 	}
+	run_flow_finish(r, until);
 	drop_stream(r);
 }
 
@@ -497,8 +500,14 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 		fz_free(env, r);
 		return err;
 	}
-	open_udp(r);
 	read_clock(r);
+	err = run_flow_open(r);
+	if (err != 0) {
+		ask(r, tun_close);
+		fz_free(env, r);
+		return err;
+	}
+	open_udp(r);
 	run_tell_dns(r);
 	*ret = r;
 	return 0;
@@ -522,6 +531,7 @@ void fz_run_free(struct fz_run *r)
 	if (r == NULL)
 		return;
 	drop_stream(r);
+	run_flow_close(r);
 	ask(r, ask_close);
 	ask(r, udp_close);
 	ask(r, net_clear);

@@ -68,7 +68,8 @@ void run_read_answers(struct fz_run *r)
 	for (i = 0; i < ANSWERS_A_TURN && call(r, resolved, &resolved); i++)
 		endpoint_resolved(r->endpoint, &resolved, r->now_us);
 	for (i = 0; i < ANSWERS_A_TURN && call(r, http_result, &result); i++)
-		endpoint_http_result(r->endpoint, &result, r->now_us);
+		if (!run_flow_http(r, &result))
+			endpoint_http_result(r->endpoint, &result, r->now_us);
 }
 
 void run_tell_dns(struct fz_run *r)

@@ -15,6 +15,7 @@ struct fz_run {
 	struct client *client; /* one of both */
 	struct gateway *gateway;
 	struct fz_run_opts opts;
+	struct flow_service *flow; /* NULL = no place for reports */
 	struct fz_stream *stream;
 	bool stream_open, udp_blocked, more, dead;
 	int dead_err;
@@ -30,6 +31,17 @@ struct fz_run {
 /* A function of the platform, without and with further arguments. */
 #define ask(r, fn) ((r)->platform.ops->fn((r)->platform.ctx))
 #define call(r, fn, ...) ((r)->platform.ops->fn((r)->platform.ctx, __VA_ARGS__))
+
+/* run_flow.c */
+/* When the options name a folder. FZ_ERR_INVAL, FZ_ERR_NOMEM. */
+int run_flow_open(struct fz_run *r);
+void run_flow_close(struct fz_run *r);
+void run_flow_turn(struct fz_run *r);
+uint64_t run_flow_next(const struct fz_run *r);
+/* False: not an answer to an upload. */
+bool run_flow_http(struct fz_run *r, const struct fz_http_result *result);
+/* The end: write what is left, but stop then. */
+void run_flow_finish(struct fz_run *r, uint64_t until_us);
 
 /* run_ask.c */
 /* Hand a question of the object to the platform; false: it is none. */

@@ -59,6 +59,7 @@ struct conn {
 	const char *failure; /* why it failed, static */
 	bool has_arrival; /* an initiation came in before a path was selected */
 	struct path_route route; /* of payload; valid unless CONNECTING */
+	struct fz_addr came_from, came_to; /* outer addresses of the last run of data */
 	struct path_route arrival; /* where the last accepted handshake message came from */
 	uint64_t last_activity_us, candidate_deadline_us, last_proactive_us;
 

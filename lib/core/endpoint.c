@@ -46,6 +46,7 @@ int endpoint_new(const struct fz_env *env, const struct endpoint_opts *opts, con
 	e->role = role;
 	e->peer_kind = opts->peer_kind;
 	e->now_us = now_us;
+	flows_init(&e->flows, env, opts->flow_logs);
 	e->events = fz_calloc(env, ENDPOINT_EVENTS_MAX, sizeof(*e->events));
 	if (e->events)
 		err = node_new(env, &opts->node, now_us, &e->node);
@@ -72,6 +73,7 @@ void endpoint_free(struct endpoint *e)
 	fz_free(e->env, e->netcfg_kept);
 	fz_free(e->env, e->own);
 	endpoint_asks_clear(e);
+	flows_clear(&e->flows);
 	fz_free(e->env, e);
 }
 
@@ -88,6 +90,11 @@ struct portal *endpoint_portal(struct endpoint *e)
 struct endpoint_stats *endpoint_stats(struct endpoint *e)
 {
 	return &e->stats;
+}
+
+struct flows *endpoint_flows(struct endpoint *e)
+{
+	return &e->flows;
 }
 
 const struct fz_env *endpoint_env(const struct endpoint *e)
@@ -323,6 +330,8 @@ static void portal_out(struct endpoint *e, struct portal_out *out)
 		e->wants_dead = true;
 		return;
 	case PORTAL_OUT_MESSAGE:
+		flows_handle_message(&e->flows, &out->u.message, e->now_us,
+				     (uint64_t)((int64_t)(e->now_us * 1000) + e->wall_offset_ns));
 		e->ops->message(e->role, &out->u.message, e->now_us);
 		return;
 	}
@@ -346,6 +355,8 @@ static bool poll_node(struct endpoint *e)
 
 	if (!node_poll_event(e->node, &ev))
 		return false;
+	if (ev.type == NODE_CLOSED)
+		flows_forget_peer(&e->flows, &ev.peer);
 	e->ops->node_event(e->role, &ev, e->now_us);
 	return true;
 }
@@ -455,15 +466,19 @@ void endpoint_handle_timeout(struct endpoint *e, uint64_t now_us)
 	portal_handle_timeout(e->portal, now_us);
 	node_handle_timeout(e->node, now_us);
 	endpoint_listens_retry(e, now_us);
+	flows_handle_timeout(&e->flows, now_us);
 	e->ops->timeout(e->role, now_us);
 }
 
 uint64_t endpoint_next_timeout(const struct endpoint *e)
 {
+	uint64_t at_us;
+
 	if (e->unsettled)
 		return 0;
+	at_us = fz_min_us(endpoint_listens_next(e), flows_next_timeout(&e->flows));
 	return fz_min_us(fz_min_us(portal_next_timeout(e->portal), node_next_timeout(e->node)),
-			 fz_min_us(endpoint_listens_next(e), e->ops->next_timeout(e->role)));
+			 fz_min_us(at_us, e->ops->next_timeout(e->role)));
 }
 
 static bool poll_request(struct endpoint *e, struct fz_event *ret)
@@ -541,5 +556,6 @@ void endpoint_shutdown(struct endpoint *e, uint64_t now_us)
 	while (node_walk(e->node, &ref) != NULL)
 		node_close(e->node, ref, true, "we end", now_us);
 	node_release_relays(e->node, now_us);
+	flows_close_all(&e->flows, now_us);
 	portal_shutdown(e->portal, now_us);
 }

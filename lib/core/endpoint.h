@@ -5,6 +5,7 @@
 #ifndef CORE_ENDPOINT_H
 #define CORE_ENDPOINT_H
 
+#include "core/flows.h"
 #include "core/node.h"
 #include "core/portal.h"
 #include "fzconn/event.h"
@@ -78,6 +79,7 @@ struct endpoint_opts {
 	struct portal_opts portal;
 	struct node_opts node;
 	enum portal_peer peer_kind; /* what our peers are, for signalling */
+	bool flow_logs; /* log every flow */
 };
 
 /* ret_reason as portal_new(). The role's ops are called only from within the functions below. */
@@ -87,6 +89,8 @@ void endpoint_free(struct endpoint *e);
 struct node *endpoint_node(struct endpoint *e);
 struct portal *endpoint_portal(struct endpoint *e);
 struct endpoint_stats *endpoint_stats(struct endpoint *e);
+/* What the portal says about flows reaches it by itself. */
+struct flows *endpoint_flows(struct endpoint *e);
 const struct fz_env *endpoint_env(const struct endpoint *e);
 /* Unix seconds by which authorizations end, and back: when such a second begins. The wall clock's steps back
  * are not followed, since they would prolong access; its steps forward are, since the machine may have slept.

@@ -49,6 +49,7 @@ struct endpoint {
 	struct own_packet *own; /* ring of ENDPOINT_TUN_MAX, made when first needed */
 	size_t own_first, own_len;
 	struct endpoint_stats stats;
+	struct flows flows;
 };
 
 /* Time does not run backwards for what is below us. */

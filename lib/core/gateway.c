@@ -298,6 +298,7 @@ int gateway_new(const struct fz_env *env, const struct endpoint_opts *opts, uint
 		gateway_free(g);
 		return err;
 	}
+	g->flows = endpoint_flows(g->endpoint);
 	*ret = g;
 	return 0;
 }

@@ -50,6 +50,18 @@ static bool refuse(struct gateway *g, struct client_peer *p, enum icmp_error wha
 
 /* ---- client -> resource ---- */
 
+/* Let through, in the form that the resource sees. */
+static void note_flow(struct gateway *g, const struct client_peer *p, const struct fz_uuid *resource,
+		      const char *domain, const struct fz_pkt *pkt, const struct ip_view *view,
+		      uint64_t now_us)
+{
+	const struct flow_packet packet = {
+		.peer = &p->id, .resource = resource, .domain = domain, .pkt = pkt, .view = view
+	};
+
+	flows_received(g->flows, endpoint_node(g->endpoint), p->ref, &packet, now_us);
+}
+
 static bool is_own(const struct gateway *g, const struct fz_ip *ip)
 {
 	return fz_ip_equal(ip, &g->ipv4) || fz_ip_equal(ip, &g->ipv6);
@@ -61,13 +73,19 @@ static bool to_name(struct gateway *g, struct client_peer *p, struct fz_pkt *pkt
 {
 	struct nat_session *s = nat_find_outbound(&p->nat, view, now_us);
 	struct proxy *proxy = s ? nat_tag(s) : proxies_find(&p->proxies, &view->dst);
+	const struct grant *grant;
 	int err;
 
 	if (proxy == NULL)
 		return refuse(g, p, ICMP_PROHIBITED, pkt, view, DROP_DESTINATION, now_us);
-	if (proxy_permits(proxy, view->kind, view->dport) == NULL)
+	grant = proxy_permits(proxy, view->kind, view->dport);
+	if (grant == NULL)
 		return refuse(g, p, ICMP_PROHIBITED, pkt, view, DROP_FILTER, now_us);
 	if (s == NULL) {
+		/* Somebody tried and was allowed to: that is a flow, to the address that stood for the name.
+		 */
+		if (proxy->real.family == FZ_FAMILY_NONE && g->flows->active)
+			note_flow(g, p, &grant->resource, proxy->domain->text, pkt, view, now_us);
 		if (proxy->real.family == FZ_FAMILY_NONE)
 			return refuse(g, p, ICMP_NET_UNREACHABLE, pkt, view, DROP_DESTINATION, now_us);
 		err = nat_open(&p->nat, view, &proxy->real, proxy, now_us, &s);
@@ -75,6 +93,8 @@ static bool to_name(struct gateway *g, struct client_peer *p, struct fz_pkt *pkt
 			return drop(g, err == FZ_ERR_UNSUPPORTED ? DROP_PROTOCOL : DROP_NAT_FULL);
 	}
 	nat_outbound(s, pkt, view, now_us);
+	if (g->flows->active)
+		note_flow(g, p, &grant->resource, proxy->domain->text, pkt, view, now_us);
 	return true;
 }
 
@@ -85,6 +105,8 @@ static bool to_network(struct gateway *g, struct client_peer *p, struct fz_pkt *
 
 	switch (grants_check(&p->grants, &view->dst, view->kind, view->dport, &resource)) {
 	case GRANT_ALLOW:
+		if (g->flows->active)
+			note_flow(g, p, resource, NULL, pkt, view, now_us);
 		return true;
 	case GRANT_UNREACHABLE:
 		return refuse(g, p, ICMP_NET_UNREACHABLE, pkt, view, DROP_DESTINATION, now_us);
@@ -184,6 +206,7 @@ static bool may_reach_client(struct gateway *g, struct client_peer *p, struct fz
 void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us)
 {
 	struct gateway *g = role;
+	struct flow *flow = NULL;
 	struct client_peer *p;
 
 	if (!range_is_tunnel(&view->dst)) {
@@ -195,7 +218,12 @@ void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint
 		(void)drop(g, DROP_NO_PEER);
 		return;
 	}
-	if (may_reach_client(g, p, pkt, view, now_us) &&
-	    node_send(endpoint_node(g->endpoint), p->ref, pkt, view, now_us) != 0)
+	if (g->flows->active)
+		flow = flow_tracker_find(g->flows->active, &p->id, view);
+	if (!may_reach_client(g, p, pkt, view, now_us))
+		return;
+	if (node_send(endpoint_node(g->endpoint), p->ref, pkt, view, now_us) != 0)
 		(void)drop(g, DROP_NOT_CONNECTED);
+	else if (flow)
+		flow_tracker_rx(g->flows->active, flow, pkt, view, now_us);
 }

@@ -30,6 +30,7 @@ struct client_peer {
 struct gateway {
 	const struct fz_env *env;
 	struct endpoint *endpoint;
+	struct flows *flows; /* the endpoint's */
 	struct fz_ip ipv4, ipv6;
 	struct client_peer *clients;
 	size_t clients_len;

@@ -86,6 +86,10 @@ uint32_t node_find(const struct node *n, const struct fz_uuid *peer);
 const struct conn *node_conn(const struct node *n, uint32_t ref);
 /* Next connection after *ref in the table (start with NODE_NO_REF), NULL at the end: for status. */
 const struct conn *node_walk(const struct node *n, uint32_t *ref);
+/* Outer addresses: of the last data that came from a peer, and those that data to it takes now; the source of
+ * what we send through our relay is not known. Family none = no such connection. */
+void node_came_by(const struct node *n, uint32_t ref, struct fz_addr *ret_from, struct fz_addr *ret_to);
+void node_goes_by(const struct node *n, uint32_t ref, struct fz_addr *ret_from, struct fz_addr *ret_to);
 int node_add_candidate(struct node *n, const struct fz_uuid *peer, const char *text, uint64_t now_us);
 int node_remove_candidate(struct node *n, const struct fz_uuid *peer, const char *text, uint64_t now_us);
 

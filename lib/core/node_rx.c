@@ -77,6 +77,8 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 	struct conn *c = a->conn;
 	if (a->told != c) {
 		a->told = c;
+		c->came_from = a->batch->remote;
+		c->came_to = a->batch->local;
 		path_handle_data(c->path, &a->route, a->now_us);
 	}
 	/* A keep-alive has no content; it confirms a session all the same. */

@@ -149,6 +149,34 @@ int node_send_control(struct node *n, uint32_t ref, enum p2p_type type, const vo
 	return ip_parse(&pkt, &view) == IP_OK ? node_send(n, ref, &pkt, &view, now_us) : FZ_ERR_INVAL;
 }
 
+void node_came_by(const struct node *n, uint32_t ref, struct fz_addr *ret_from, struct fz_addr *ret_to)
+{
+	const struct conn *c = node_conn(n, ref);
+
+	*ret_from = c ? c->came_from : (struct fz_addr){ 0 };
+	*ret_to = c ? c->came_to : (struct fz_addr){ 0 };
+}
+
+void node_goes_by(const struct node *n, uint32_t ref, struct fz_addr *ret_from, struct fz_addr *ret_to)
+{
+	const struct conn *c = node_conn(n, ref);
+	const struct fz_addr *server;
+	const struct relay *relay;
+
+	*ret_from = *ret_to = (struct fz_addr){ 0 };
+	if (c == NULL || c->state == CONN_CONNECTING)
+		return;
+	if (!c->route.local_relayed) {
+		*ret_from = c->route.local;
+		*ret_to = c->route.remote;
+		return;
+	}
+	relay = relays_by_relayed(&n->relays, &c->route.local);
+	server = relay ? turn_alloc_server(relay->alloc) : NULL;
+	if (server)
+		*ret_to = *server;
+}
+
 bool node_can_send(const struct node *n)
 {
 	return txq_has_room(n->txq);

@@ -38,6 +38,8 @@ struct portal_opts {
  */
 int portal_new(const struct fz_env *env, const struct portal_opts *opts, uint64_t now_us, struct portal **ret,
 	       const char **ret_reason);
+/* Is its connection encrypted? */
+bool portal_uses_tls(const struct portal *p);
 void portal_free(struct portal *p);
 /* Our WireGuard key; part of every dial from now on. A changed key needs portal_reconnect(). */
 void portal_set_public_key(struct portal *p, const struct fz_key *key);

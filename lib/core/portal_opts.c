@@ -68,3 +68,8 @@ bool portal_opts_copy(struct portal *p, const struct portal_opts *o)
 		return false;
 	return true;
 }
+
+bool portal_uses_tls(const struct portal *p)
+{
+	return p->url.tls;
+}
