@@ -59,6 +59,7 @@ git /usr/bin/git
 # programs of other people that tests and benches run against
 peer_packages='
 wireguard-go /usr/bin/wireguard-go
+dbus-daemon /usr/bin/dbus-daemon
 wireguard-tools /usr/bin/wg
 binutils /usr/bin/strip
 '
@@ -117,6 +118,18 @@ apt_install()
 	shift
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 		apt-get install -q -y --no-install-recommends "$@"
+}
+
+# Installed, systemd-resolved would take over the machine's own names: it is only unpacked, for tests that run it in
+# namespaces. Without it they are skipped.
+need_resolved()
+{
+	local dir=build-resolved
+	[ ! -x /lib/systemd/systemd-resolved ] && [ ! -x $dir/lib/systemd/systemd-resolved ] || return 0
+	command -v apt-get >/dev/null || return 0
+	mkdir -p $dir "$LOGS"
+	(cd $dir && apt-get download -q systemd-resolved && dpkg -x systemd-resolved_*.deb .) >"$LOGS/resolved.log" 2>&1 ||
+		echo "   no systemd-resolved, see $LOGS/resolved.log"
 }
 
 # build DIR MESON-OPTIONS...: configures once, builds; on failure shows the compiler's messages
