@@ -25,6 +25,7 @@ bool dns_name_read(struct fz_rd *r, const uint8_t *msg, struct dns_name *ret)
 				break;
 			if (jumps++ == 0)
 				r->at = at.at;
+			at.end = limit; /* what it leads to was complete before this name began */
 			limit = at.at = msg + off;
 			continue;
 		}

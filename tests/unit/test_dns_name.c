@@ -94,6 +94,7 @@ static const struct {
 	{ "pointer to a pointer", "0163000162c0000161c003", 7, "a.b.c", 11 },
 	{ "to itself", "016100c003", 3, NULL, 0 },
 	{ "forwards", "c002016100", 0, NULL, 0 },
+	{ "to a name that runs into this one", "01610161c00000", 2, NULL, 0 },
 	{ "into the name it ends", "0161c000", 0, NULL, 0 },
 	{ "two that point at each other", "c002c000", 2, NULL, 0 },
 	{ "label type 1", "4061", 0, NULL, 0 },

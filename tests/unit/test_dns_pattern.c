@@ -224,7 +224,7 @@ END_TEST
 /* A pattern built to make a careless matcher try for ever. */
 START_TEST(no_pattern_is_slow)
 {
-	char pattern[300] = "", name[64];
+	char pattern[400] = "", name[64];
 
 	for (int i = 0; i < 40; i++)
 		strcat(pattern, "*a");
