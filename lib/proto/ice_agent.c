@@ -488,13 +488,12 @@ static void agent_rebuild(struct path *path, uint64_t now_us)
 	struct ice_agent *a = agent_of(path);
 
 	advance(a, now_us);
-	for (size_t i = 0; i < a->list.pairs.len; i++)
-		ice_pair_restart(&a->list.pairs.v[i], a->list.now_us);
 	for (size_t i = 0; i < a->list.locals.len; i++)
-		if (a->list.locals.v[i].is_valid)
-			ice_list_pair_local(&a->list, i);
-	a->list.selected = -1;
+		a->list.locals.v[i].is_valid = false;
+	ice_list_prune(&a->list);
 	settle(a);
+	if (a->dead_us != FZ_NEVER_US)
+		a->dead_us = a->list.now_us + CANDIDATES_US; /* ours take a while, too */
 }
 
 /* ---- handshakes: ICE finds its paths alone; only the direction of a reply is ours to say ---- */

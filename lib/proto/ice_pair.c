@@ -141,15 +141,6 @@ bool ice_pair_is_suspect(const struct ice_pair *p, bool controlling, uint64_t no
 	return p->since_alive >= SUSPECT_CHECKS && now_us - alive_us >= SUSPECT_US;
 }
 
-void ice_pair_restart(struct ice_pair *p, uint64_t now_us)
-{
-	memset(p->txns, 0, sizeof(p->txns));
-	p->attempts = p->answered = p->since_alive = 0;
-	p->has_succeeded = p->is_nominated = p->is_peer_silent = p->was_hurried = false;
-	p->last_answer_us = p->last_request_us = p->rtt_us = 0;
-	p->next_check_us = now_us;
-}
-
 void ice_pairs_clear(struct ice_pairs *s, const struct fz_env *env)
 {
 	fz_free(env, s->v);

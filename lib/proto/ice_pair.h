@@ -73,8 +73,6 @@ bool ice_pair_is_lost(const struct ice_pair *p, const struct ice_timing *t, uint
 /* It worked, but of late it does not: prefer another one that does. For the controlling side only answers
  * count, for the controlled side requests of the peer as well. */
 bool ice_pair_is_suspect(const struct ice_pair *p, bool controlling, uint64_t now_us);
-/* Check it again from the beginning. */
-void ice_pair_restart(struct ice_pair *p, uint64_t now_us);
 
 void ice_pairs_clear(struct ice_pairs *s, const struct fz_env *env);
 /* By local, local_relayed and remote; -1 when there is none. */

@@ -5,6 +5,7 @@
 
 #include "proto/ice_agent.h"
 #include "proto/ice_check.h"
+#include "proto/pa_agent.h"
 
 int path_new(const struct fz_env *env, const struct path_opts *opts, struct path **ret, uint64_t now_us)
 {
@@ -12,9 +13,9 @@ int path_new(const struct fz_env *env, const struct path_opts *opts, struct path
 	case PATH_ICE:
 		return ice_agent_new(env, opts, ret, now_us);
 	case PATH_ICELESS:
-		break;
+		return pa_agent_new(env, opts, ret, now_us);
 	}
-	return FZ_ERR_UNSUPPORTED;
+	return FZ_ERR_INVAL;
 }
 
 int path_stun_peek(const void *data, size_t len, struct path_stun_key *ret)

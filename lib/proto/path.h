@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The path of one connection: which pair of addresses carries it. One interface, several agents behind it
- * (ICE, RFC 8445 and 8838; a later one that probes inside WireGuard). The owner (core) knows none of them:
+ * (ICE, RFC 8445 and 8838; one that probes inside WireGuard). The owner (core) knows none of them:
  *
  *   - it feeds local candidates, remote candidate texts, datagrams and handshakes, and signals what it is
  * told to;
@@ -16,6 +16,7 @@
 #include "fzconn/env.h"
 #include "fzconn/error.h"
 #include "wire/cand.h"
+#include "wire/path_probe.h"
 
 /* Largest datagram or packet that poll_transmit writes. */
 #define PATH_TRANSMIT_MAX 256
@@ -135,8 +136,7 @@ struct path {
 			      calls */
 };
 
-/* The only place that knows the agents. FZ_ERR_INVAL: credentials missing or too long; FZ_ERR_UNSUPPORTED:
- * this kind is not built in; FZ_ERR_NOMEM. */
+/* The only place that knows the agents. FZ_ERR_INVAL: credentials missing or too long; FZ_ERR_NOMEM. */
 int path_new(const struct fz_env *env, const struct path_opts *opts, struct path **ret, uint64_t now_us);
 
 /* NULL is fine. */
@@ -215,7 +215,7 @@ static inline bool path_send_handshake(struct path *p, const void *data, size_t 
 	return p->ops->send_handshake(p, data, len, now_us);
 }
 
-/* A WireGuard data message of this connection arrived; call before decryption, once per batch. */
+/* An authentic WireGuard data message of this connection arrived; once per batch is enough. */
 static inline void path_handle_data(struct path *p, const struct path_route *arrival, uint64_t now_us)
 {
 	if (p->watches_data)
@@ -226,7 +226,8 @@ static inline void path_handle_data(struct path *p, const struct path_route *arr
 static inline bool path_handle_packet(struct path *p, const struct path_route *arrival, const void *data,
 				      size_t len, uint64_t now_us)
 {
-	return p->watches_data && p->ops->handle_packet(p, arrival, data, len, now_us);
+	return p->watches_data && path_probe_maybe(data, len) &&
+	       p->ops->handle_packet(p, arrival, data, len, now_us);
 }
 
 /* The relay of route->local carries data to and from route->remote from now on (channel or permission
@@ -236,8 +237,8 @@ static inline void path_route_ready(struct path *p, const struct path_route *rou
 	p->ops->route_ready(p, route, now_us);
 }
 
-/* The network changed under us while the connection lives on: forget what was measured, test everything
- * again. */
+/* The network changed under us while the connection lives on: our addresses and what was measured are
+ * forgotten, the peer's candidates stay. Add the new addresses. */
 static inline void path_rebuild(struct path *p, uint64_t now_us)
 {
 	p->ops->rebuild(p, now_us);

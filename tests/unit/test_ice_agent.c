@@ -995,6 +995,7 @@ START_TEST(rebuild_checks_everything_again)
 	drain(&r);
 	path_rebuild(r.p, r.now_us);
 	ck_assert_ptr_null(path_selected(r.p));
+	add_local(&r, CAND_HOST, HOST, HOST);
 	answer(&r, &c); /* of the time before */
 	ck_assert_ptr_null(path_selected(r.p));
 	expect_check(&r, HOST, PEER_HOST, false, &c);
