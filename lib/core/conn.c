@@ -81,6 +81,9 @@ int conn_new(const struct fz_env *env, struct wg_self *self, const struct conn_p
 		err = open_tunnel(c, self, now_us);
 	if (err == 0)
 		err = open_path(c, p, now_us);
+	/* Without ICE the handshake itself finds the first path. */
+	if (err == 0 && c->iceless && c->controlling)
+		wg_peer_initiate(c->wg, now_us);
 	if (err != 0) {
 		conn_free(c);
 		return err;
@@ -200,6 +203,21 @@ void conn_want_handshake(struct conn *c, uint64_t now_us)
 		return;
 	c->last_proactive_us = now_us;
 	wg_peer_initiate(c->wg, now_us);
+}
+
+void conn_renewed(struct conn *c, uint64_t now_us)
+{
+	conn_note_activity(c, now_us);
+	/* Without ICE probes alone say whether the path works. */
+	if (c->controlling && !c->iceless && c->state != CONN_CONNECTING)
+		conn_want_handshake(c, now_us);
+}
+
+void conn_roam(struct conn *c, uint64_t now_us)
+{
+	path_rebuild(c->path, now_us);
+	c->relay = NULL;
+	c->has_locals = false;
 }
 
 void conn_handle_timeout(struct conn *c, uint64_t now_us)

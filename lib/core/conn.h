@@ -58,6 +58,7 @@ struct conn {
 	bool has_locals; /* it was offered an address of ours */
 	const char *failure; /* why it failed, static */
 	bool has_arrival; /* an initiation came in before a path was selected */
+	uint8_t initiation_mac[16]; /* mac1 of the last initiation of the peer that was accepted */
 	struct path_route route; /* of payload; valid unless CONNECTING */
 	struct fz_addr came_from, came_to; /* outer addresses of the last run of data */
 	struct path_route arrival; /* where the last accepted handshake message came from */
@@ -67,7 +68,7 @@ struct conn {
 	size_t signals_len;
 
 	struct fz_heap_node timer;
-	struct fz_map_link by_id, by_key, by_ufrag;
+	struct fz_map_link by_id, by_key, by_ufrag, by_initiation;
 	struct conn *next_dirty;
 	bool dirty;
 };
@@ -87,6 +88,10 @@ void conn_remove_local(struct conn *c, const struct cand *cand, uint64_t now_us)
 size_t conn_take_signals(struct conn *c, bool gone, const char *texts[CONN_SIGNALS_MAX]);
 /* An IP packet went in or out. */
 void conn_note_activity(struct conn *c, uint64_t now_us);
+/* The network changed under it: the session lives on, relay and addresses are to be found anew. */
+void conn_roam(struct conn *c, uint64_t now_us);
+/* The portal granted it once more. */
+void conn_renewed(struct conn *c, uint64_t now_us);
 /* Start a handshake unless one is in flight or was started for the same purpose lately. */
 void conn_want_handshake(struct conn *c, uint64_t now_us);
 void conn_handle_timeout(struct conn *c, uint64_t now_us);

@@ -46,7 +46,7 @@ int node_new(const struct fz_env *env, const struct node_opts *opts, uint64_t no
 	n->dirty_end = &n->dirty;
 	relays_init(&n->relays, env);
 	if (fz_map_init(&n->by_id, env, 0) == 0 && fz_map_init(&n->by_key, env, 0) == 0 &&
-	    fz_map_init(&n->by_ufrag, env, 0) == 0)
+	    fz_map_init(&n->by_ufrag, env, 0) == 0 && fz_map_init(&n->by_initiation, env, 0) == 0)
 		err = 0;
 	if (err == 0)
 		err = wg_self_new(env, NULL, now_us, &n->self);
@@ -85,6 +85,7 @@ static void drop_conn(struct node *n, struct conn *c)
 	fz_map_remove(&n->by_id, &c->by_id);
 	fz_map_remove(&n->by_key, &c->by_key);
 	fz_map_remove(&n->by_ufrag, &c->by_ufrag);
+	fz_map_remove(&n->by_initiation, &c->by_initiation);
 	fz_heap_set(&n->timers, &c->timer, FZ_NEVER_US);
 	untouch(n, c);
 	conn_free(c);
@@ -102,6 +103,7 @@ void node_free(struct node *n)
 	fz_map_clear(&n->by_id, n->env);
 	fz_map_clear(&n->by_key, n->env);
 	fz_map_clear(&n->by_ufrag, n->env);
+	fz_map_clear(&n->by_initiation, n->env);
 	fz_heap_clear(&n->timers, n->env);
 	txq_free(n->txq);
 	join_free(n->join);
@@ -172,6 +174,34 @@ struct conn *node_by_ufrag(const struct node *n, const char *ufrag, size_t len)
 	return NULL;
 }
 
+/* It depends on the whole message. */
+static const uint8_t *mac1_of(const uint8_t *initiation)
+{
+	return initiation + WG_INITIATION_LEN - WG_MACS_LEN;
+}
+
+struct conn *node_by_initiation(const struct node *n, const uint8_t *msg)
+{
+	const uint8_t *mac = mac1_of(msg);
+	struct fz_map_link *l =
+		fz_map_first(&n->by_initiation, fz_map_hash(&n->by_initiation, mac, WG_MACS_LEN / 2));
+
+	for (; l; l = fz_map_next(l)) {
+		struct conn *c = fz_container(l, struct conn, by_initiation);
+		if (memcmp(c->initiation_mac, mac, sizeof(c->initiation_mac)) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+void node_note_initiation(struct node *n, struct conn *c, const uint8_t *msg)
+{
+	memcpy(c->initiation_mac, mac1_of(msg), sizeof(c->initiation_mac));
+	fz_map_remove(&n->by_initiation, &c->by_initiation);
+	fz_map_insert(&n->by_initiation, n->env, &c->by_initiation,
+		      fz_map_hash(&n->by_initiation, c->initiation_mac, sizeof(c->initiation_mac)));
+}
+
 uint32_t node_find(const struct node *n, const struct fz_uuid *peer)
 {
 	const struct conn *c = by_id(n, peer);
@@ -228,11 +258,36 @@ bool node_poll_event(struct node *n, struct node_event *ret)
 	return true;
 }
 
+/* All connections can move to other addresses with keys and sessions. */
+static bool can_roam(const struct node *n)
+{
+	for (size_t i = 0; i < n->slots_len; i++)
+		if (n->slots[i] && !n->slots[i]->iceless)
+			return false;
+	return n->conns > 0;
+}
+
+static void roam(struct node *n, uint64_t now_us)
+{
+	for (size_t i = 0; i < n->slots_len; i++) {
+		if (n->slots[i] == NULL)
+			continue;
+		conn_roam(n->slots[i], now_us);
+		node_touch(n, n->slots[i]);
+	}
+	relays_restart(&n->relays, now_us);
+}
+
 int node_reset(struct node *n, uint64_t now_us)
 {
 	struct wg_self *fresh;
-	int err = wg_self_new(n->env, NULL, now_us, &fresh);
+	int err;
 
+	if (can_roam(n)) {
+		roam(n, now_us);
+		return 0;
+	}
+	err = wg_self_new(n->env, NULL, now_us, &fresh);
 	if (err != 0)
 		return err;
 	for (size_t i = 0; i < n->slots_len; i++) {
@@ -271,14 +326,6 @@ static int take_slot(struct node *n, uint32_t *ret_ref)
 	return 0;
 }
 
-static void keep_conn(struct node *n, struct conn *c, uint64_t now_us)
-{
-	conn_note_activity(c, now_us);
-	node_offer_all(n, c, true, now_us);
-	if (c->controlling && c->state != CONN_CONNECTING)
-		conn_want_handshake(c, now_us);
-}
-
 static void insert_conn(struct node *n, struct conn *c)
 {
 	n->slots[c->ref & NODE_SLOT_MASK] = c;
@@ -298,7 +345,8 @@ int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, ui
 	int err;
 
 	if (c && conn_matches(c, p)) {
-		keep_conn(n, c, now_us);
+		conn_renewed(c, now_us);
+		node_offer_all(n, c, true, now_us);
 		*ret_ref = c->ref;
 		return 0;
 	}

@@ -70,8 +70,9 @@ void node_update_relays(struct node *n, const struct fz_uuid *gone, size_t gone_
 			const struct portal_relay *relays, size_t relays_len, uint64_t now_us);
 /* Give all allocations back and forget the relays: the portal lists them again. */
 void node_release_relays(struct node *n, uint64_t now_us);
-/* The network changed: all connections are dropped without a word, the relays are released, since their
- * credentials hang on our key, and a new key is made. */
+/* The network changed. Connections without ICE live on when there are no others: relays are asked anew and
+ * new addresses signalled. Otherwise all connections are dropped without a word, the relays are released,
+ * since their credentials hang on our key, and a new key is made. */
 int node_reset(struct node *n, uint64_t now_us);
 
 /* Make or keep the connection to a peer. Relays that have not answered yet are joined in when they do.

@@ -28,7 +28,7 @@ struct node {
 	struct conn **slots; /* max_conns of them */
 	size_t slots_len, conns;
 	uint32_t next_slot, salt;
-	struct fz_map by_id, by_key, by_ufrag;
+	struct fz_map by_id, by_key, by_ufrag, by_initiation;
 	struct fz_heap timers;
 	struct conn *dirty, **dirty_end; /* in the order of touching */
 	bool relays_wait; /* the queue was full when they had something to send */
@@ -44,6 +44,10 @@ struct node {
 struct conn *node_by_ref(const struct node *n, uint32_t ref);
 struct conn *node_by_key(const struct node *n, const struct fz_key *key);
 struct conn *node_by_ufrag(const struct node *n, const char *ufrag, size_t len);
+/* Whose last initiation was this very one, or has its mac1 at least? NULL: nobody's. Cheap, proves nothing.
+ */
+struct conn *node_by_initiation(const struct node *n, const uint8_t *msg);
+void node_note_initiation(struct node *n, struct conn *c, const uint8_t *msg);
 /* The connection has something to say: node_flush() will look at it. */
 void node_touch(struct node *n, struct conn *c);
 void node_event(struct node *n, enum node_event_type type, const struct conn *c, const char *detail);

@@ -75,12 +75,6 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 		}
 	}
 	struct conn *c = a->conn;
-	if (a->told != c) {
-		a->told = c;
-		c->came_from = a->batch->remote;
-		c->came_to = a->batch->local;
-		path_handle_data(c->path, &a->route, a->now_us);
-	}
 	/* A keep-alive has no content; it confirms a session all the same. */
 	packet = len > WG_OVERHEAD ? join_reserve(n->join, len - WG_OVERHEAD) : &nothing;
 	if (packet == NULL) {
@@ -88,6 +82,12 @@ static void handle_data(struct node *n, struct arrival *a, const uint8_t *msg, s
 		return;
 	}
 	got = wg_peer_open(c->wg, packet, msg, len, a->now_us);
+	if (got >= 0 && a->told != c) {
+		a->told = c;
+		c->came_from = a->batch->remote;
+		c->came_to = a->batch->local;
+		path_handle_data(c->path, &a->route, a->now_us);
+	}
 	if (got >= 0)
 		node_touch(n, c); /* nothing that is not authentic makes us work later */
 	if (got <= 0) {
@@ -124,8 +124,6 @@ static void run_handshake(struct node *n, struct arrival *a, struct conn *c, con
 	bool accepted;
 	int reply_len = 0;
 
-	if (!path_filter_handshake(c->path, &a->route, msg, len, a->now_us))
-		return;
 	accepted = wg_peer_handle_message(c->wg, msg, len, a->now_us) == 0;
 	if (!accepted)
 		drop(n, NODE_DROP_HANDSHAKE);
@@ -133,6 +131,8 @@ static void run_handshake(struct node *n, struct arrival *a, struct conn *c, con
 		c->arrival = a->route;
 		c->has_arrival = true;
 	}
+	if (accepted && msg[0] == WG_INITIATION)
+		node_note_initiation(n, c, msg);
 	if (accepted && msg[0] == WG_INITIATION)
 		reply_len = wg_peer_poll_transmit(c->wg, reply, sizeof(reply), a->now_us,
 						  a->now_us * 1000 + n->wall_offset_ns);
@@ -151,6 +151,13 @@ static void handle_handshake(struct node *n, struct arrival *a, const uint8_t *m
 	struct conn *c;
 	int err = 0;
 
+	/* Peers send copies on several ways at once. One that was dealt with costs no arithmetic, and does
+	 * not count as load. */
+	c = type == WG_INITIATION ? node_by_initiation(n, msg) : node_by_ref(n, wg_index24(wg_receiver(msg)));
+	if (c && !path_filter_handshake(c->path, &a->route, msg, len, a->now_us)) {
+		node_touch(n, c);
+		return;
+	}
 	if (type != WG_COOKIE_REPLY)
 		err = wg_self_admit(n->self, msg, len, &a->route.remote.ip, a->now_us, reply, &reply_len);
 	if (err == FZ_ERR_AGAIN || err == FZ_ERR_FULL) {
@@ -163,7 +170,8 @@ static void handle_handshake(struct node *n, struct arrival *a, const uint8_t *m
 		drop(n, NODE_DROP_HANDSHAKE);
 		return;
 	}
-	c = type == WG_INITIATION ? identify(n, msg, len) : node_by_ref(n, wg_index24(wg_receiver(msg)));
+	if (type == WG_INITIATION)
+		c = identify(n, msg, len);
 	if (c == NULL)
 		drop(n, NODE_DROP_NO_CONN);
 	else

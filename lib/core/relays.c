@@ -134,6 +134,18 @@ void relays_remove(struct relays *r, struct relay *relay)
 	}
 }
 
+void relays_restart(struct relays *r, uint64_t now_us)
+{
+	for (size_t i = 0; i < r->len; i++) {
+		struct relay *relay = r->v[i];
+		memset(relay->host, 0, sizeof(relay->host));
+		memset(relay->mapped, 0, sizeof(relay->mapped));
+		memset(relay->relayed, 0, sizeof(relay->relayed));
+		relay->fresh_len = 0;
+		turn_alloc_restart(relay->alloc, now_us);
+	}
+}
+
 static int compare_u64(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

@@ -57,6 +57,8 @@ bool relay_matches(const struct relay *r, const struct portal_relay *info);
 /* FZ_ERR_FULL, FZ_ERR_NOMEM, or the allocation's error. */
 int relays_add(struct relays *r, const struct portal_relay *info, uint64_t now_us, struct relay **ret);
 void relays_remove(struct relays *r, struct relay *relay);
+/* Our addresses changed: all is to be learnt anew from the same servers. */
+void relays_restart(struct relays *r, uint64_t now_us);
 /* A relay for a new connection among those that answered: uniformly among the near ones. NULL when none did.
  */
 struct relay *relays_select(const struct relays *r);
