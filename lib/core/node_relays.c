@@ -28,6 +28,18 @@ void node_offer_all(struct node *n, struct conn *c, bool again, uint64_t now_us)
 	node_touch(n, c);
 }
 
+/* Channels to what the peer has announced so far: without ICE the controlled side sends nothing, and so binds
+ * none, before it is reached through one. Later everybody binds what it sends to. */
+static void bind_channels(struct conn *c, uint64_t now_us)
+{
+	struct cand cand;
+	size_t at = 0;
+
+	while (c->state == CONN_CONNECTING && path_next_remote(c->path, &at, &cand))
+		if (cand.kind != CAND_HOST)
+			(void)!turn_alloc_bind(c->relay->alloc, &cand.addr, now_us);
+}
+
 /* Connections of a lost relay move to another as soon as one has answered. */
 static void reselect(struct node *n, struct conn *c, uint64_t now_us)
 {
@@ -35,6 +47,7 @@ static void reselect(struct node *n, struct conn *c, uint64_t now_us)
 	if (c->relay == NULL)
 		return;
 	fz_info(n->env, "node", "peer %u: uses another relay now", c->ref);
+	bind_channels(c, now_us);
 	node_offer_all(n, c, true, now_us);
 }
 
@@ -116,6 +129,8 @@ static void relay_cand_changed(struct node *n, struct relay *r, enum relay_chang
 			conn_add_local(c, cand, false, now_us);
 		else
 			conn_remove_local(c, cand, now_us);
+		if (what == RELAY_CAND_NEW && cand->kind == CAND_RELAY)
+			bind_channels(c, now_us);
 		node_touch(n, c);
 	}
 }

@@ -199,6 +199,20 @@ static int agent_remove_remote(struct path *path, const char *text, uint64_t now
 	return 0;
 }
 
+static bool agent_next_remote(const struct path *path, size_t *at, struct cand *ret)
+{
+	const struct ice_cands *remotes = &agent_of_const(path)->list.remotes;
+
+	while (*at < remotes->len) {
+		const struct ice_cand *e = &remotes->v[(*at)++];
+		if (!e->is_valid || e->is_optimistic)
+			continue;
+		*ret = e->c;
+		return true;
+	}
+	return false;
+}
+
 static int agent_cand_text(const struct path *path, const struct cand *c, bool invalidation, char *buf,
 			   size_t cap)
 {
@@ -537,6 +551,7 @@ static const struct path_ops ice_ops = {
 	.remove_local = agent_remove_local,
 	.add_remote = agent_add_remote,
 	.remove_remote = agent_remove_remote,
+	.next_remote = agent_next_remote,
 	.cand_text = agent_cand_text,
 	.handle_datagram = agent_handle_datagram,
 	.filter_handshake = agent_filter_handshake,

@@ -10,6 +10,10 @@
 
 /* How long a copy of an initiation is answered with the response that its first copy got. */
 #define RESPONSE_CACHE_US FZ_SEC(10)
+/* Initiations of the peer that follow each other as fast as this are no re-keys: it sends, but does not hear
+ * us, though our responses take the way back. */
+#define HASTY_US FZ_SEC(30)
+#define HASTY_MAX 2
 /* Answers waiting for poll_transmit; the owner drains once a turn. */
 #define REPLIES_MAX 32
 
@@ -34,6 +38,7 @@ struct pa_agent {
 	uint8_t initiation[WG_INITIATION_LEN];
 	bool has_answered; /* the peer's last initiation, and our response to it */
 	uint64_t answered_us;
+	uint32_t hasty; /* initiations in a row that came soon after another */
 	uint8_t answered[WG_INITIATION_LEN], response[WG_RESPONSE_LEN];
 	bool has_taken; /* the peer's response that was accepted last */
 	uint8_t taken[WG_RESPONSE_LEN];
@@ -150,6 +155,16 @@ static int agent_remove_remote(struct path *path, const char *text, uint64_t now
 	return err == FZ_ERR_NOT_MINE ? FZ_ERR_NOT_FOUND : err;
 }
 
+static bool agent_next_remote(const struct path *path, size_t *at, struct cand *ret)
+{
+	const struct pa_cands *remotes = &agent_of_const(path)->list.remotes;
+
+	if (*at >= remotes->len)
+		return false;
+	*ret = remotes->v[(*at)++].c;
+	return true;
+}
+
 static int agent_cand_text(const struct path *path, const struct cand *cand, bool invalidation, char *buf,
 			   size_t cap)
 {
@@ -207,6 +222,7 @@ static void initiation_accepted(struct pa_agent *a, const struct path_route *arr
 {
 	bool had_session = a->has_session;
 
+	a->hasty = a->has_answered && a->list.now_us < a->answered_us + HASTY_US ? a->hasty + 1 : 0;
 	memcpy(a->answered, data, sizeof(a->answered));
 	a->answered_us = a->list.now_us;
 	pa_list_discover(&a->list, &arrival->remote);
@@ -216,6 +232,10 @@ static void initiation_accepted(struct pa_agent *a, const struct path_route *arr
 	if (!had_session)
 		pa_list_adopt(&a->list, pa_pairs_find(&a->list.pairs, arrival));
 	pa_list_unheard(&a->list, &a->list.peer_rekeys);
+	if (a->hasty < HASTY_MAX)
+		return;
+	a->hasty = 0;
+	pa_list_distress(&a->list);
 }
 
 static void response_accepted(struct pa_agent *a, const struct path_route *arrival, const void *data)
@@ -292,11 +312,9 @@ static void handle_probe(struct pa_agent *a, const struct path_route *arrival, c
 
 	queue_reply(a, &(struct reply){ .route = *arrival, .id = probe->id, .seq = probe->seq });
 	pa_list_discover(&a->list, &arrival->remote);
-	/* The peer's filter is open now. A pair that we are probing anyway would only play ping-pong. */
 	at = pa_pairs_find(&a->list.pairs, arrival);
-	if (at >= 0 && a->list.may_probe && a->list.pairs.v[at].probe_us == FZ_NEVER_US &&
-	    !a->list.pairs.v[at].has_rtt)
-		pa_pair_restart(&a->list.pairs.v[at], a->list.now_us);
+	if (at >= 0 && a->list.may_probe)
+		pa_pair_hurry(&a->list.pairs.v[at], a->list.now_us);
 }
 
 static void handle_probe_reply(struct pa_agent *a, const struct path_route *arrival,
@@ -523,6 +541,7 @@ static const struct path_ops pa_ops = {
 	.remove_local = agent_remove_local,
 	.add_remote = agent_add_remote,
 	.remove_remote = agent_remove_remote,
+	.next_remote = agent_next_remote,
 	.cand_text = agent_cand_text,
 	.handle_datagram = agent_handle_datagram,
 	.filter_handshake = agent_filter_handshake,

@@ -68,14 +68,19 @@ void pa_list_probe_again(struct pa_list *l)
 			pa_pair_restart(&l->pairs.v[i], l->now_us);
 }
 
-void pa_list_unheard(struct pa_list *l, uint32_t *count)
+void pa_list_distress(struct pa_list *l)
 {
-	*count += *count < UINT32_MAX;
-	/* Once on the crossing: without a pair in use probing goes on anyway. */
-	if (*count != PA_DISTRESS || l->pairs.primary < 0)
+	if (l->pairs.primary < 0)
 		return;
 	l->is_lost = l->says_doubted = true;
 	pa_list_probe_again(l);
+}
+
+void pa_list_unheard(struct pa_list *l, uint32_t *count)
+{
+	*count += *count < UINT32_MAX;
+	if (*count == PA_DISTRESS) /* once, on the crossing */
+		pa_list_distress(l);
 }
 
 /* ---- pairs ---- */

@@ -48,6 +48,8 @@ void pa_list_start(struct pa_list *l);
 /* The pair in use may not be the best any more, or may not work: look at all pairs. Those that are still
  * looking keep their pace. Payload goes on as before until another one is chosen. */
 void pa_list_probe_again(struct pa_list *l);
+/* The pair in use is doubted: look for another. Nothing without one: then all are probed anyway. */
+void pa_list_distress(struct pa_list *l);
 /* One more handshake that was not heard (see own_rekeys and peer_rekeys); the second is distress. */
 void pa_list_unheard(struct pa_list *l, uint32_t *count);
 

@@ -19,6 +19,8 @@ static const uint64_t ladder_us[] = { FZ_MS(50),  FZ_MS(50),  FZ_MS(50),  FZ_MS(
 
 /* A round trip must be this much shorter, or a fifth of the present one if that is more. */
 #define MARGIN_US FZ_MS(10)
+/* Probes after which an adopted pair is not believed to work. */
+#define SILENT_PROBES 3
 
 void pa_pairs_clear(struct pa_pairs *s, const struct fz_env *env)
 {
@@ -118,7 +120,7 @@ void pa_pair_restart(struct pa_pair *p, uint64_t now_us)
 {
 	p->probe_us = now_us;
 	p->probes = 0;
-	p->has_rtt = false;
+	p->has_rtt = p->was_hurried = false;
 	p->open = 0;
 }
 
@@ -150,6 +152,16 @@ bool pa_pair_answered(struct pa_pair *p, uint16_t id, uint16_t seq, uint64_t now
 	p->rtt_us = p->has_rtt ? (uint32_t)(((uint64_t)p->rtt_us + rtt_us) / 2) : rtt_us;
 	p->has_rtt = true;
 	return true;
+}
+
+void pa_pair_hurry(struct pa_pair *p, uint64_t now_us)
+{
+	if (p->has_rtt || p->was_hurried)
+		return;
+	if (p->probe_us == FZ_NEVER_US)
+		pa_pair_restart(p, now_us);
+	p->probe_us = now_us;
+	p->was_hurried = true;
 }
 
 /* ---- the first handshake ---- */
@@ -205,6 +217,8 @@ bool pa_pair_beats(const struct pa_pair *p, const struct pa_pair *current)
 	unsigned ours = pa_pair_class(p), theirs = pa_pair_class(current);
 	uint64_t margin_us = current->rtt_us / 5 > MARGIN_US ? current->rtt_us / 5 : MARGIN_US;
 
+	if (!current->has_rtt && current->probes >= SILENT_PROBES)
+		return true;
 	if (ours != theirs)
 		return ours < theirs;
 	return current->has_rtt && p->rtt_us + margin_us < current->rtt_us;

@@ -20,6 +20,7 @@ struct pa_pair {
 	uint8_t local_kind, remote_kind; /* enum cand_kind */
 	bool crosses_family; /* our relay is spoken to over the other family */
 	bool has_rtt;
+	bool was_hurried; /* a probe of the peer has moved ours up, once per (re)start */
 	uint32_t rtt_us;
 
 	uint16_t id; /* in its probes: tells an answer to a pair of the past */
@@ -68,6 +69,9 @@ static inline bool pa_pair_is_searching(const struct pa_pair *p)
 }
 /* A probe leaves now: returns its sequence number, plans the next. */
 uint16_t pa_pair_probe(struct pa_pair *p, bool has_primary, bool is_primary, uint64_t now_us);
+/* The peer has probed this pair, so its filter is open now: if it is not known to work, do not wait for the
+ * next planned probe. Once: two ends that hurry each other would never stop. */
+void pa_pair_hurry(struct pa_pair *p, uint64_t now_us);
 /* An answer with this id and number. False: to nothing that is open. */
 bool pa_pair_answered(struct pa_pair *p, uint16_t id, uint16_t seq, uint64_t now_us);
 
@@ -79,7 +83,8 @@ void pa_pair_repeated(struct pa_pair *p, uint64_t now_us);
 /* What a pair is worth by its kinds alone; smaller is better. */
 unsigned pa_pair_class(const struct pa_pair *p);
 /* May a pair that answered a probe take over from the one in use? A better class may, within a class only a
- * clearly shorter round trip does, so that jitter moves nothing. */
+ * clearly shorter round trip does, so that jitter moves nothing. One that was adopted from a handshake and
+ * then answers no probe gives way to any: it may work in the peer's direction only. */
 bool pa_pair_beats(const struct pa_pair *p, const struct pa_pair *current);
 
 #endif

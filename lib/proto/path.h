@@ -103,6 +103,7 @@ struct path_ops {
 	bool (*remove_local)(struct path *p, const struct cand *c, uint64_t now_us);
 	int (*add_remote)(struct path *p, const char *text, struct cand *ret, uint64_t now_us);
 	int (*remove_remote)(struct path *p, const char *text, uint64_t now_us);
+	bool (*next_remote)(const struct path *p, size_t *at, struct cand *ret);
 	int (*cand_text)(const struct path *p, const struct cand *c, bool invalidation, char *buf,
 			 size_t cap);
 	int (*handle_datagram)(struct path *p, const struct path_route *arrival, const void *data, size_t len,
@@ -171,6 +172,13 @@ static inline int path_add_remote(struct path *p, const char *text, struct cand 
 static inline int path_remove_remote(struct path *p, const char *text, uint64_t now_us)
 {
 	return p->ops->remove_remote(p, text, now_us);
+}
+
+/* Walk over the peer's candidates, *at from 0: those to which a relay that joins late has to bind a channel.
+ */
+static inline bool path_next_remote(const struct path *p, size_t *at, struct cand *ret)
+{
+	return p->ops->next_remote(p, at, ret);
 }
 
 /* Signalling text of a local candidate that was added before. Returns its length or FZ_ERR_NOSPACE,

@@ -13,15 +13,20 @@
 #include "base/wr.h"
 #include "proto/turn_alloc.h"
 #include "relay.h"
+#include "wire/wg.h"
 
 #define HANDSHAKE_US FZ_SEC(2) /* repeat an unanswered handshake */
+#define GIVE_UP_US FZ_SEC(90) /* without ICE: the connection is over when none was answered for so long */
+#define UNANSWERED_US FZ_SEC(7) /* data sent, nothing came back: handshake */
 #define PROACTIVE_US FZ_SEC(20) /* gap between handshakes for a better path */
 #define IDLE_US FZ_SEC(20)
 #define LOCALS_MAX 24
 #define WINDOW 2048
 
-enum { MSG_INIT = 1, MSG_RESP = 2, MSG_PING = 4, MSG_PONG = 5 };
-#define MSG_LEN 24
+/* Handshake messages have the type and the length of WireGuard's, data has WireGuard's type. */
+enum { MSG_INIT = 1, MSG_RESP = 2, MSG_DATA = 4 };
+enum { DATA_EMPTY, DATA_PING, DATA_PONG, DATA_PROBE };
+#define HEADER_LEN 32
 
 struct local {
 	struct cand c;
@@ -30,13 +35,16 @@ struct local {
 
 struct conn {
 	uint32_t id;
-	bool is_used, is_controlling, is_established, is_idle;
+	bool is_used, is_controlling, is_iceless, is_established, is_idle;
 	struct peer *peer;
 	struct path *path; /* NULL: none, or failed */
 	int relay;
 	uint64_t ask_us; /* client: when to ask the portal */
 	uint64_t ping_us, handshake_us, active_us;
 	bool has_handshake; /* one is unanswered */
+	bool can_send; /* the responder may not before it has heard from the initiator */
+	uint64_t attempt_us, unanswered_us;
+	uint32_t serial, peer_serial; /* of initiations: ours, the newest one of the peer */
 	uint64_t seq, seen[WINDOW];
 	struct peer_stats st;
 };
@@ -192,6 +200,17 @@ static void leave_relay(struct peer *b, int relay)
 			b->conns[i].relay = -1;
 }
 
+/* The peer may send to our new address before we send to it. */
+static void bind_channels(struct peer *b, const struct conn *c)
+{
+	struct cand cand;
+	size_t at = 0;
+
+	while (path_next_remote(c->path, &at, &cand))
+		if (cand.kind != CAND_HOST)
+			(void)!turn_alloc_bind(b->relays[c->relay].alloc, &cand.addr, b->now_us);
+}
+
 /* Connections that lost their relay, or had none, take what there is. */
 static void find_relays(struct peer *b)
 {
@@ -200,8 +219,10 @@ static void find_relays(struct peer *b)
 		if (c->path == NULL || c->relay >= 0)
 			continue;
 		c->relay = pick_relay(b);
-		if (c->relay >= 0)
-			feed_locals(b, c, true);
+		if (c->relay < 0)
+			continue;
+		bind_channels(b, c);
+		feed_locals(b, c, true);
 	}
 }
 
@@ -280,26 +301,45 @@ static void send_on(struct peer *b, const struct path_route *route, const uint8_
 	}
 }
 
-static void send_msg(struct peer *b, const struct conn *c, const struct path_route *route, uint8_t type,
-		     uint64_t seq)
+static void write_header(uint8_t *buf, const struct conn *c, uint8_t type, uint8_t what, uint64_t seq)
 {
-	uint8_t buf[MSG_LEN] = { type };
-
+	buf[0] = type;
 	fz_put_be32(buf + 4, c->id);
 	buf[8] = c->is_controlling;
+	buf[9] = what;
 	fz_put_be64(buf + 16, seq);
-	send_on(b, route, buf, sizeof(buf));
+}
+
+/* As WireGuard would: nothing without a session. */
+static void send_data(struct peer *b, struct conn *c, const struct path_route *route, uint8_t what,
+		      uint64_t seq, const uint8_t *content, size_t len)
+{
+	uint8_t buf[HEADER_LEN + PATH_TRANSMIT_MAX] = { 0 };
+
+	if (!c->can_send || route == NULL)
+		return;
+	write_header(buf, c, MSG_DATA, what, seq);
+	if (len > 0)
+		memcpy(buf + HEADER_LEN, content, len);
+	send_on(b, route, buf, HEADER_LEN + len);
+	if (what != DATA_EMPTY && c->unanswered_us == FZ_NEVER_US)
+		c->unanswered_us = b->now_us;
 }
 
 static void start_handshake(struct peer *b, struct conn *c)
 {
 	const struct path_route *route = path_selected(c->path);
+	uint8_t buf[WG_INITIATION_LEN] = { 0 };
 
-	if (route == NULL)
+	if (route == NULL && !c->is_iceless)
 		return;
+	if (!c->has_handshake)
+		c->attempt_us = b->now_us;
 	c->has_handshake = true;
 	c->handshake_us = b->now_us;
-	send_msg(b, c, route, MSG_INIT, 0);
+	write_header(buf, c, MSG_INIT, 0, ++c->serial);
+	if (!path_send_handshake(c->path, buf, sizeof(buf), b->now_us) && route != NULL)
+		send_on(b, route, buf, sizeof(buf));
 }
 
 static void path_output(struct peer *b, struct conn *c)
@@ -313,12 +353,24 @@ static void path_output(struct peer *b, struct conn *c)
 	       (n = path_poll_transmit(c->path, buf, sizeof(buf), &kind, &route, b->now_us)) > 0)
 		if (kind == PATH_TX_DATAGRAM)
 			send_on(b, &route, buf, (size_t)n);
+		else
+			send_data(b, c, &route, DATA_PROBE, 0, buf, (size_t)n);
 }
 
 static void ask_relay(struct peer *b, const struct conn *c)
 {
 	if (c->relay >= 0 && b->relays[c->relay].alloc != NULL)
 		turn_alloc_refresh(b->relays[c->relay].alloc, b->now_us);
+}
+
+static void connection_failed(struct peer *b, struct conn *c)
+{
+	c->st.failures++;
+	ask_relay(b, c);
+	path_free(c->path);
+	c->path = NULL;
+	c->is_established = c->has_handshake = c->can_send = false;
+	c->ask_us = c->is_controlling ? b->now_us : FZ_NEVER_US;
 }
 
 static void path_events(struct peer *b, struct conn *c)
@@ -346,12 +398,7 @@ static void path_events(struct peer *b, struct conn *c)
 				start_handshake(b, c);
 			break;
 		case PATH_FAILED:
-			c->st.failures++;
-			ask_relay(b, c);
-			path_free(c->path);
-			c->path = NULL;
-			c->is_established = c->has_handshake = false;
-			c->ask_us = c->is_controlling ? b->now_us : FZ_NEVER_US;
+			connection_failed(b, c);
 			break;
 		}
 	}
@@ -376,7 +423,9 @@ static void pump(struct peer *b)
 static bool create(struct peer *b, struct conn *c)
 {
 	char client[8], gateway[8];
-	struct path_opts o = { .kind = PATH_ICE, .controlling = c->is_controlling, .tag = c->id };
+	struct path_opts o = { .kind = c->is_iceless ? PATH_ICELESS : PATH_ICE,
+			       .controlling = c->is_controlling,
+			       .tag = c->id };
 
 	c->relay = pick_relay(b);
 	if (c->relay < 0)
@@ -395,6 +444,10 @@ static bool create(struct peer *b, struct conn *c)
 		c->st.created_us = sim_now(b->net);
 	c->active_us = b->now_us;
 	c->is_idle = false;
+	c->unanswered_us = FZ_NEVER_US;
+	c->peer_serial = 0;
+	if (c->is_iceless && c->is_controlling)
+		start_handshake(b, c);
 	return true;
 }
 
@@ -486,9 +539,6 @@ static bool is_duplicate(struct conn *c, uint64_t seq)
 
 static void handle_ping(struct peer *b, struct conn *c, uint64_t seq)
 {
-	const struct path_route *route = path_selected(c->path);
-
-	c->is_established = true;
 	if (c->is_idle)
 		set_idle(b, c, false);
 	c->active_us = b->now_us;
@@ -497,46 +547,84 @@ static void handle_ping(struct peer *b, struct conn *c, uint64_t seq)
 		return;
 	}
 	c->st.pings++;
-	if (route != NULL)
-		send_msg(b, c, route, MSG_PONG, seq);
+	send_data(b, c, path_selected(c->path), DATA_PONG, seq, NULL, 0);
 }
 
-static void handle_msg(struct peer *b, const struct path_route *arrival, const uint8_t *data, size_t len)
+static void handle_handshake(struct peer *b, struct conn *c, const struct path_route *arrival,
+			     const uint8_t *data, size_t len)
 {
-	struct conn *c = len == MSG_LEN ? conn_of(b, fz_get_be32(data + 4)) : NULL;
+	uint8_t reply[WG_RESPONSE_LEN] = { 0 };
+	uint32_t serial = fz_get_be32(data + 20);
 	struct path_route route;
+	bool accepted, is_init = data[0] == MSG_INIT;
 
-	if (c == NULL || data[8] == c->is_controlling) {
-		b->conns[0].st.strangers++;
+	if (!path_filter_handshake(c->path, arrival, data, len, b->now_us))
 		return;
-	}
-	if (c->path == NULL)
-		return; /* a connection of the past */
-	switch (data[0]) {
-	case MSG_INIT:
-		if (path_filter_handshake(c->path, arrival, data, len, b->now_us) &&
-		    path_handshake_done(c->path, arrival, data, len, true, data, len, &route, b->now_us))
-			send_msg(b, c, &route, MSG_RESP, 0);
-		break;
-	case MSG_RESP:
+	accepted = is_init ? serial > c->peer_serial : c->has_handshake && serial == c->serial;
+	if (accepted && is_init) {
+		c->peer_serial = serial;
+		write_header(reply, c, MSG_RESP, 0, serial);
+	} else if (accepted) {
 		c->has_handshake = false;
+		c->can_send = true;
+		c->unanswered_us = FZ_NEVER_US;
 		if (!c->is_established)
 			c->ping_us = b->now_us;
 		if (c->st.established_us == 0)
 			c->st.established_us = sim_now(b->net);
 		c->is_established = true;
+	}
+	if (path_handshake_done(c->path, arrival, data, len, accepted, accepted && is_init ? reply : NULL,
+				accepted && is_init ? sizeof(reply) : 0, &route, b->now_us))
+		send_on(b, &route, reply, sizeof(reply));
+	path_events(b, c);
+	if (accepted && !is_init && c->path != NULL)
+		send_data(b, c, path_selected(c->path), DATA_EMPTY, 0, NULL, 0);
+}
+
+static void handle_data(struct peer *b, struct conn *c, const struct path_route *arrival, const uint8_t *data,
+			size_t len)
+{
+	uint64_t seq = fz_get_be32(data + 20);
+
+	c->is_established = c->can_send = true;
+	c->unanswered_us = FZ_NEVER_US;
+	path_handle_data(c->path, arrival, b->now_us);
+	switch (data[9]) {
+	case DATA_PROBE:
+		if (!path_handle_packet(c->path, arrival, data + HEADER_LEN, len - HEADER_LEN, b->now_us))
+			c->st.strangers++;
 		break;
-	case MSG_PING:
-		handle_ping(b, c, fz_get_be32(data + 20));
+	case DATA_PING:
+		handle_ping(b, c, seq);
 		break;
-	case MSG_PONG:
-		c->st.duplicates += is_duplicate(c, fz_get_be32(data + 20));
+	case DATA_PONG:
+		c->st.duplicates += is_duplicate(c, seq);
 		c->st.pongs++;
 		c->st.last_pong_us = sim_now(b->net);
 		break;
 	default:
 		break;
 	}
+}
+
+static void handle_msg(struct peer *b, const struct path_route *arrival, const uint8_t *data, size_t len)
+{
+	struct conn *c = len >= HEADER_LEN ? conn_of(b, fz_get_be32(data + 4)) : NULL;
+
+	if (c == NULL || data[8] == c->is_controlling) {
+		/* Tests of a path may end anywhere, for instance at another host behind the same NAT. */
+		if (data[0] == MSG_DATA && len >= HEADER_LEN &&
+		    (data[9] == DATA_PING || data[9] == DATA_PONG))
+			b->conns[0].st.strangers++;
+		return;
+	}
+	if (c->path == NULL)
+		return; /* a connection of the past */
+	if (data[0] == MSG_DATA)
+		handle_data(b, c, arrival, data, len);
+	else
+		handle_handshake(b, c, arrival, data, len);
 }
 
 static void handle_inner(struct peer *b, const struct path_route *arrival, const uint8_t *data, size_t len)
@@ -614,6 +702,8 @@ static uint64_t conn_next(const struct peer *b, const struct conn *c)
 		t = fz_min_us(t, c->ping_us);
 	if (c->has_handshake)
 		t = fz_min_us(t, c->handshake_us + HANDSHAKE_US);
+	else if (c->is_iceless && c->path != NULL && c->unanswered_us != FZ_NEVER_US)
+		t = fz_min_us(t, c->unanswered_us + UNANSWERED_US);
 	return fz_min_us(t, idle_time(c));
 }
 
@@ -632,15 +722,28 @@ static uint64_t next_timeout(const void *ctx)
 
 static void ping(struct peer *b, struct conn *c)
 {
-	const struct path_route *route = path_selected(c->path);
-
 	c->ping_us = b->now_us + PEER_PING_US;
 	if (c->is_idle)
 		set_idle(b, c, false);
 	c->active_us = b->now_us;
 	c->st.pings++;
-	if (route != NULL)
-		send_msg(b, c, route, MSG_PING, ++c->seq);
+	send_data(b, c, path_selected(c->path), DATA_PING, ++c->seq, NULL, 0);
+}
+
+static void handshake_timeout(struct peer *b, struct conn *c)
+{
+	if (c->path == NULL)
+		return;
+	if (c->is_iceless && c->has_handshake && b->now_us >= c->attempt_us + GIVE_UP_US) {
+		connection_failed(b, c);
+	} else if (c->has_handshake && b->now_us >= c->handshake_us + HANDSHAKE_US) {
+		c->handshake_us = b->now_us;
+		start_handshake(b, c);
+	} else if (c->is_iceless && !c->has_handshake && c->unanswered_us != FZ_NEVER_US &&
+		   b->now_us >= c->unanswered_us + UNANSWERED_US) {
+		c->unanswered_us = FZ_NEVER_US;
+		start_handshake(b, c);
+	}
 }
 
 static void conn_timeout(struct peer *b, struct conn *c)
@@ -653,10 +756,7 @@ static void conn_timeout(struct peer *b, struct conn *c)
 	}
 	if (c->path != NULL)
 		path_handle_timeout(c->path, b->now_us);
-	if (c->has_handshake && c->path != NULL && b->now_us >= c->handshake_us + HANDSHAKE_US) {
-		c->handshake_us = b->now_us;
-		start_handshake(b, c);
-	}
+	handshake_timeout(b, c);
 	if (may_ping(b, c) && b->now_us >= c->ping_us)
 		ping(b, c);
 	if (b->now_us >= idle_time(c))
@@ -741,7 +841,7 @@ static void peer_add_relay(struct peer *b, const struct fz_addr *addr4, const st
 	flush_relay(b, b->n_relays++);
 }
 
-static void add_conn(struct peer *b, struct peer *peer, uint32_t id, bool is_controlling)
+static void add_conn(struct peer *b, struct peer *peer, uint32_t id, bool is_controlling, bool is_iceless)
 {
 	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct conn *c = &b->conns[i];
@@ -750,6 +850,7 @@ static void add_conn(struct peer *b, struct peer *peer, uint32_t id, bool is_con
 		*c = (struct conn){ .id = id,
 				    .is_used = true,
 				    .is_controlling = is_controlling,
+				    .is_iceless = is_iceless,
 				    .peer = peer,
 				    .relay = -1,
 				    .ask_us = is_controlling ? b->now_us : FZ_NEVER_US };
@@ -758,11 +859,11 @@ static void add_conn(struct peer *b, struct peer *peer, uint32_t id, bool is_con
 	abort();
 }
 
-static void peer_connect(struct peer *client, struct peer *gateway, uint32_t id)
+static void peer_connect(struct peer *client, struct peer *gateway, uint32_t id, bool iceless)
 {
 	client->now_us = fz_min_us(client->now_us, sim_now(client->net));
-	add_conn(gateway, client, id, false);
-	add_conn(client, gateway, id, true);
+	add_conn(gateway, client, id, false, iceless);
+	add_conn(client, gateway, id, true, iceless);
 }
 
 static void peer_set_chatty(struct peer *b, bool is_chatty)

@@ -23,7 +23,7 @@ enum { SIG_ASK, SIG_GRANTED, SIG_CANDIDATE, SIG_INVALIDATED };
 
 struct link {
 	uint32_t id;
-	bool is_used, is_client, is_up;
+	bool is_used, is_client, is_iceless, is_up;
 	struct peer *other;
 	uint64_t ask_us, ping_us;
 	uint32_t seq, seen[WINDOW];
@@ -95,7 +95,9 @@ static void signal_other(struct peer *p, const struct link *l, uint8_t what, con
 
 static int upsert(struct peer *p, struct link *l)
 {
-	struct conn_params c = { .id = name_of(l->id, !l->is_client), .controlling = l->is_client };
+	struct conn_params c = { .id = name_of(l->id, !l->is_client),
+				 .controlling = l->is_client,
+				 .iceless = l->is_iceless };
 	char client[16], gateway[16];
 	uint32_t ref;
 	int err;
@@ -430,7 +432,7 @@ static void peer_add_relay(struct peer *p, const struct fz_addr *addr4, const st
 	p->relays_us = p->now_us;
 }
 
-static void add_link(struct peer *p, struct peer *other, uint32_t id, bool is_client)
+static void add_link(struct peer *p, struct peer *other, uint32_t id, bool is_client, bool is_iceless)
 {
 	for (int i = 0; i < PEER_CONNS_MAX; i++) {
 		struct link *l = &p->links[i];
@@ -439,6 +441,7 @@ static void add_link(struct peer *p, struct peer *other, uint32_t id, bool is_cl
 		*l = (struct link){ .id = id,
 				    .is_used = true,
 				    .is_client = is_client,
+				    .is_iceless = is_iceless,
 				    .other = other,
 				    .ask_us = is_client ? p->now_us : FZ_NEVER_US };
 		return;
@@ -446,11 +449,11 @@ static void add_link(struct peer *p, struct peer *other, uint32_t id, bool is_cl
 	abort();
 }
 
-static void peer_connect(struct peer *client, struct peer *gateway, uint32_t id)
+static void peer_connect(struct peer *client, struct peer *gateway, uint32_t id, bool iceless)
 {
 	client->now_us = fz_min_us(client->now_us, sim_now(client->net));
-	add_link(gateway, client, id, false);
-	add_link(client, gateway, id, true);
+	add_link(gateway, client, id, false, iceless);
+	add_link(client, gateway, id, true, iceless);
 }
 
 static void peer_set_chatty(struct peer *p, bool is_chatty)

@@ -38,7 +38,7 @@ struct peer_ops {
 	void (*add_relay)(struct peer *p, const struct fz_addr *addr4, const struct fz_addr *addr6);
 	/* The client asks the portal for this gateway; asked again by itself whenever the connection fails.
 	 * `id` is the same on both sides and unique in the network. */
-	void (*connect)(struct peer *client, struct peer *gateway, uint32_t id);
+	void (*connect)(struct peer *client, struct peer *gateway, uint32_t id, bool iceless);
 	/* Stop or resume pings. */
 	void (*set_chatty)(struct peer *p, bool is_chatty);
 	/* NULL while there is no path. */

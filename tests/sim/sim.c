@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [--nodes | --devices] [--acceptance | --seed N | --seeds A-B] [-v]: path agents, or connectivity nodes,
- * or whole clients and gateways, in simulated networks. Prints what failed and how to run it again. */
+/* sim [--nodes | --devices] [--iceless | --mixed] [--acceptance | --seed N | --seeds A-B] [-v]: path agents,
+ * or connectivity nodes, or whole clients and gateways, in simulated networks. Prints what failed and how to
+ * run it again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +16,22 @@ struct totals {
 	unsigned n_direct;
 };
 
-static const char *mode_option(const struct peer_ops *ops)
+static const char *const mode_options[] = { "", " --iceless", " --mixed" };
+
+static const char *kind_option(const struct peer_ops *ops)
 {
 	return ops == NULL ? " --devices" : ops == &node_peer ? " --nodes" : "";
 }
 
 /* ops NULL: whole devices. */
-static void run_one(const struct peer_ops *ops, uint64_t seed, bool verbose, struct totals *t)
+static void run_one(const struct peer_ops *ops, enum world_mode mode, uint64_t seed, bool verbose,
+		    struct totals *t)
 {
 	struct world w;
 	struct world_result r;
 
 	world_make(&w, seed);
+	w.mode = mode;
 	if (verbose)
 		world_print(&w);
 	if (ops != NULL)
@@ -51,14 +56,15 @@ static void run_one(const struct peer_ops *ops, uint64_t seed, bool verbose, str
 		t->failed++;
 		if (!verbose)
 			world_print(&w);
-		printf("  FAILED: %s\n  again: sim%s --seed %lu -v\n", r.why, mode_option(ops),
-		       (unsigned long)seed);
+		printf("  FAILED: %s\n  again: sim%s%s --seed %lu -v\n", r.why, kind_option(ops),
+		       mode_options[mode], (unsigned long)seed);
 	}
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim [--nodes | --devices] [--acceptance | --seed N | --seeds A-B] [-v]\n");
+	fprintf(stderr, "usage: sim [--nodes | --devices] [--iceless | --mixed] [--acceptance | --seed N | "
+			"--seeds A-B] [-v]\n");
 	return 2;
 }
 
@@ -67,6 +73,7 @@ int main(int argc, char **argv)
 	unsigned long from = 1, to = DEFAULT_SEEDS;
 	struct totals t = { 0 };
 	const struct peer_ops *ops = &bare_peer;
+	enum world_mode mode = WORLD_ICE;
 	bool verbose = false, acceptance = false;
 
 	for (int i = 1; i < argc; i++) {
@@ -76,6 +83,10 @@ int main(int argc, char **argv)
 			acceptance = true;
 		else if (strcmp(argv[i], "--nodes") == 0)
 			ops = &node_peer;
+		else if (strcmp(argv[i], "--iceless") == 0)
+			mode = WORLD_ICELESS;
+		else if (strcmp(argv[i], "--mixed") == 0)
+			mode = WORLD_MIXED;
 		else if (strcmp(argv[i], "--devices") == 0)
 			ops = NULL;
 		else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
@@ -87,16 +98,17 @@ int main(int argc, char **argv)
 	if (acceptance && ops == NULL)
 		return usage();
 	if (acceptance)
-		return acceptance_run(ops) ? 0 : 1;
+		return acceptance_run(ops, mode) ? 0 : 1;
 	for (unsigned long seed = from; seed <= to; seed++)
-		run_one(ops, seed, verbose, &t);
+		run_one(ops, mode, seed, verbose, &t);
 	unsigned n_paths = t.by_path[WORLD_DIRECT] + t.by_path[WORLD_RELAYED];
-	printf("%s, seeds %lu-%lu: %u runs, %u failed; %u direct, %u relayed, %u without a path; first path "
+	printf("%s%s, seeds %lu-%lu: %u runs, %u failed; %u direct, %u relayed, %u without a path; first "
+	       "path "
 	       "%.0f "
 	       "ms on average, "
 	       "%.0f at most; direct after %.0f ms on average\n",
-	       ops ? ops->name : "devices", from, to, t.runs, t.failed, t.by_path[WORLD_DIRECT],
-	       t.by_path[WORLD_RELAYED], t.by_path[WORLD_NONE],
+	       ops ? ops->name : "devices", mode_options[mode], from, to, t.runs, t.failed,
+	       t.by_path[WORLD_DIRECT], t.by_path[WORLD_RELAYED], t.by_path[WORLD_NONE],
 	       n_paths ? (double)t.first_us / n_paths / 1e3 : 0, (double)t.slowest_us / 1e3,
 	       t.n_direct ? (double)t.direct_us / t.n_direct / 1e3 : 0);
 	return t.failed != 0;

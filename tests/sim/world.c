@@ -196,6 +196,11 @@ enum world_path world_expects(const struct world *w)
 	return c->has4 && g->has4 ? expect4(&c->site.nat4, &g->site.nat4) : WORLD_RELAYED;
 }
 
+static bool is_iceless(const struct world *w, uint32_t id)
+{
+	return w->mode == WORLD_ICELESS || (w->mode == WORLD_MIXED && (w->seed + id) % 2 == 0);
+}
+
 /* ---- printing ---- */
 
 const char *world_path_name(enum world_path p)
@@ -227,9 +232,10 @@ void world_print(const struct world *w)
 	static const char *const events[] = { "calm",        "outage",        "clock jump",
 					      "NAT restart", "relay restart", "idle" };
 
-	printf("seed %lu: %s for %.1f s, %u relay(s), delay %.1f ms%s, want %s\n", (unsigned long)w->seed,
-	       events[w->event], (double)w->event_us / 1e6, w->n_relays, (double)w->relay_link.delay_us / 1e3,
-	       w->has_second_client ? ", two clients" : "", world_path_name(world_expects(w)));
+	printf("seed %lu: %s, %s for %.1f s, %u relay(s), delay %.1f ms%s, want %s\n", (unsigned long)w->seed,
+	       is_iceless(w, 1) ? "iceless" : "ICE", events[w->event], (double)w->event_us / 1e6, w->n_relays,
+	       (double)w->relay_link.delay_us / 1e3, w->has_second_client ? ", two clients" : "",
+	       world_path_name(world_expects(w)));
 	print_side("client ", &w->client);
 	print_side("gateway", &w->gateway);
 	for (unsigned i = 0; i < w->n_relays; i++)
@@ -516,9 +522,9 @@ void world_run(const struct world *w, const struct peer_ops *ops, bool verbose, 
 	build(&r, verbose);
 	sim_set_trace(r.net, verbose);
 	pass(&r, GATHER_US);
-	r.ops->connect(r.client, r.gateway, 1);
+	r.ops->connect(r.client, r.gateway, 1, is_iceless(w, 1));
 	if (r.second)
-		r.ops->connect(r.second, r.gateway, 2);
+		r.ops->connect(r.second, r.gateway, 2, is_iceless(w, 2));
 	watch_start(&r);
 	check_start(&r);
 	if (ret->ok && ret->want != WORLD_NONE) {

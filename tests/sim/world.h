@@ -20,6 +20,13 @@ enum world_event {
 	WORLD_EVENTS
 };
 
+/* Which agents connections have. */
+enum world_mode {
+	WORLD_ICE,
+	WORLD_ICELESS,
+	WORLD_MIXED /* the two clients' connections differ */
+};
+
 struct world_side {
 	bool has4, has6;
 	struct sim_site_opts site;
@@ -29,6 +36,7 @@ struct world_side {
 struct world {
 	uint64_t seed;
 	struct world_side client, gateway;
+	enum world_mode mode;
 	bool has_second_client; /* at the gateway's mercy like the first; the same site as the first */
 	unsigned n_relays;
 	bool relay_has6[2], relay_channels_only[2];
@@ -60,6 +68,6 @@ void world_print(const struct world *w);
 const char *world_path_name(enum world_path p);
 
 /* The named networks; false when one failed. */
-bool acceptance_run(const struct peer_ops *ops);
+bool acceptance_run(const struct peer_ops *ops, enum world_mode mode);
 
 #endif
