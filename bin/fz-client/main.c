@@ -28,7 +28,7 @@ static bool check_only, exit_when_up, inc_buf, internet;
 static const struct option_row options[] = {
 	{ "activate-internet-resource", 0, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", OPTION_FLAG, &internet,
 	  NULL, "send all traffic that fits no other resource through the Internet resource",
-	  "there is no Internet resource yet", NULL },
+	  NULL, NULL },
 	{ "api-url", 'u', "FIREZONE_API_URL", OPTION_URL, &settings.api_url, "URL",
 	  "portal to sign in at; default wss://api.firezone.dev/", NULL, NULL },
 	{ "check", 0, NULL, OPTION_FLAG, &check_only, NULL, "check options, identity and token, then leave",
@@ -165,6 +165,7 @@ static enum exit_code run(const struct fz_env *env, const char *token)
 	o.device_serial = machine.has_serial ? machine.serial : NULL;
 	o.device_uuid = machine.has_uuid ? machine.uuid : NULL;
 	o.max_partition_us = r.partition_us;
+	o.internet = internet;
 	if (fz_client_new(env, &o, r.now_us, &s.client) != 0) {
 		complain("an option cannot be used; the log line before this one says which");
 		return EXIT_USAGE;

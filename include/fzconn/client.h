@@ -38,6 +38,39 @@ struct fz_client_opts {
 	uint64_t max_partition_us; /**< how much waiting for the portal is accepted once it was reached; 0 =
 				      for ever */
 	bool flow_logs; /**< log every flow: lines of area "flow_logs" at level trace, each a JSON object */
+	bool internet; /**< use the Internet resource, as fz_client_set_internet() */
+	uint8_t reserved[6]; /**< zero */
+};
+
+/** What a resource is reached by. */
+enum fz_resource_type {
+	FZ_RESOURCE_DNS = 1, /**< names that match a pattern */
+	FZ_RESOURCE_CIDR = 2, /**< a network */
+	FZ_RESOURCE_INTERNET = 3 /**< every address that belongs to nothing else */
+};
+
+/** What is known of the gateways of a resource. */
+enum fz_resource_status {
+	FZ_RESOURCE_UNKNOWN = 0, /**< nobody asked lately */
+	FZ_RESOURCE_ONLINE = 1, /**< one of them is connected */
+	FZ_RESOURCE_OFFLINE = 2 /**< the portal knows none; forgotten after five minutes */
+};
+
+/** A resource, for people. Texts are valid until the next call on the client; never NULL but where it says
+ * so. */
+struct fz_resource {
+	char id[FZ_ID_STRLEN]; /**< its UUID */
+	char site[FZ_ID_STRLEN]; /**< UUID of its site, the first one if there are several; "" = none */
+	enum fz_resource_type type; /**< what it is reached by */
+	enum fz_resource_status status; /**< whether it can be reached now */
+	const char *name; /**< given by the administrator */
+	const char *address; /**< pattern or network; "" for the Internet resource */
+	const char *description; /**< where to find it, for people: often a URL */
+	const char *site_name; /**< of its first site */
+	const char *reason; /**< why the portal refused access when it was asked last ("offline", "forbidden",
+			     * "disabled", "version_mismatch", ...), NULL = it did not */
+	bool has_access; /**< a gateway serves it now; it is asked for by the first packet */
+	bool is_active; /**< false: the Internet resource, while it is switched off */
 };
 
 /** Create a client; it asks for its first portal connection with the first fz_client_poll_event().
@@ -104,6 +137,13 @@ FZ_API bool fz_client_poll_event(struct fz_client *c, struct fz_event *ret);
  * connect to the portal again. Resources stay; the next packets ask for access. FZ_ERR_NOMEM: nothing
  * changed. */
 FZ_API FZ_MUST_CHECK int fz_client_reset(struct fz_client *c, uint64_t now_us);
+/** Use the Internet resource, or do not; at any time, also while there is none. It stays as it was set
+ * whatever the portal does to the resource: traffic that was meant to be protected must not leave by itself.
+ */
+FZ_API void fz_client_set_internet(struct fz_client *c, bool on, uint64_t now_us);
+/** Resource number @p i of those that there are, the Internet resource first, then by name; false = no such
+ *  number. ::FZ_EVENT_RESOURCES tells when the list or a status has changed. */
+FZ_API bool fz_client_resource(struct fz_client *c, size_t i, struct fz_resource *ret);
 /** Say goodbye to all peers and close the portal connection; drain the outputs afterwards. */
 FZ_API void fz_client_shutdown(struct fz_client *c, uint64_t now_us);
 

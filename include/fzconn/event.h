@@ -40,7 +40,9 @@ enum fz_event_type {
 	FZ_EVENT_REFUSED = 26, /**< client: access to a resource was refused: u.refused */
 	FZ_EVENT_GRANTED = 27, /**< access was granted: u.grant */
 	FZ_EVENT_REVOKED = 28, /**< gateway: access ended: u.grant */
-	FZ_EVENT_DEAD = 29 /**< nothing more will happen: u.dead; free the object */
+	FZ_EVENT_RESOURCES = 29, /**< client: the list of resources, or the status of one, has changed:
+				  *   fz_client_resource() */
+	FZ_EVENT_DEAD = 30 /**< nothing more will happen: u.dead; free the object */
 };
 
 /** One event. Pointers in it are to static texts or live as long as the object, but those of events below 20,

@@ -46,6 +46,7 @@ int fz_client_new(const struct fz_env *env, const struct fz_client_opts *opts, u
 			fz_error(env, "options", "%s", reason);
 		return err;
 	}
+	client_set_internet(c, o.internet, now_us);
 	*ret = client_handle(c);
 	return 0;
 }
@@ -53,6 +54,16 @@ int fz_client_new(const struct fz_env *env, const struct fz_client_opts *opts, u
 void fz_client_free(struct fz_client *c)
 {
 	client_free(c ? client_of(c) : NULL);
+}
+
+void fz_client_set_internet(struct fz_client *c, bool on, uint64_t now_us)
+{
+	client_set_internet(client_of(c), on, now_us);
+}
+
+bool fz_client_resource(struct fz_client *c, size_t i, struct fz_resource *ret)
+{
+	return client_resource_at(client_of(c), i, ret);
 }
 
 int fz_client_reset(struct fz_client *c, uint64_t now_us)

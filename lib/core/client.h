@@ -6,6 +6,7 @@
 
 #include "core/endpoint.h"
 #include "core/resource.h"
+#include "fzconn/client.h"
 
 struct client;
 
@@ -14,6 +15,10 @@ int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint6
 void client_free(struct client *c);
 struct endpoint *client_endpoint(const struct client *c);
 const struct resources *client_resources(const struct client *c);
+/* See fz_client_set_internet(), fz_client_resource(). */
+void client_set_internet(struct client *c, bool on, uint64_t now_us);
+bool client_resource_at(struct client *c, size_t i, struct fz_resource *ret);
+void client_describe(const struct client *c, const struct resource *res, struct fz_resource *ret);
 /* The network changed: see fz_client_reset(). */
 int client_reset(struct client *c, uint64_t now_us);
 

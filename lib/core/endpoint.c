@@ -17,6 +17,7 @@ static const char *const drop_names[ENDPOINT_DROPS] = {
 	[DROP_DESTINATION] = "no such destination",
 	[DROP_FILTER] = "refused by filter",
 	[DROP_PENDING] = "waiting room full",
+	[DROP_NO_ACCESS] = "no access",
 	[DROP_NOT_CONNECTED] = "not connected",
 	[DROP_PROTOCOL] = "protocol",
 	[DROP_NO_PEER] = "unknown peer",

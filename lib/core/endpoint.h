@@ -30,6 +30,7 @@ enum endpoint_drop {
 	DROP_DESTINATION, /* destination that is no peer's and no resource's */
 	DROP_FILTER, /* the resource's filter refuses it; answered with ICMP */
 	DROP_PENDING, /* waiting room full */
+	DROP_NO_ACCESS, /* access was refused, or not answered in time; answered with ICMP */
 	DROP_NOT_CONNECTED, /* no connection (yet) */
 	DROP_PROTOCOL, /* protocol that cannot be routed */
 	DROP_NO_PEER, /* no state for the peer it came from or goes to */

@@ -99,6 +99,35 @@ void gateways_remove(struct gateways *s, struct gateway_peer *g)
 	peer_free(s, g);
 }
 
+static int rank(const struct gateways *s, const struct resource *res, const struct fz_uuid *id)
+{
+	if (res->gateway ? fz_uuid_equal(&res->gateway->id, id)
+			 : res->was_served && fz_uuid_equal(&res->last_gateway, id))
+		return 0;
+	return gateways_by_id(s, id) ? 1 : 2;
+}
+
+size_t gateways_preferred(const struct gateways *s, const struct resource *res,
+			  struct fz_uuid ret[GATEWAYS_KNOWN_MAX])
+{
+	int ranks[GATEWAYS_KNOWN_MAX];
+
+	for (size_t i = 0; i < s->known_len; i++) {
+		const struct fz_uuid *id = &s->known[i];
+		int r = rank(s, res, id);
+		size_t at = i;
+		while (at > 0 &&
+		       (ranks[at - 1] > r || (ranks[at - 1] == r && fz_uuid_compare(&ret[at - 1], id) > 0))) {
+			ret[at] = ret[at - 1];
+			ranks[at] = ranks[at - 1];
+			at--;
+		}
+		ret[at] = *id;
+		ranks[at] = r;
+	}
+	return s->known_len;
+}
+
 int gateways_allow(struct gateways *s, struct gateway_peer *g, const struct resource *res)
 {
 	static const struct fz_prefix all[] = { { { FZ_FAMILY_INET, { 0 } }, 0 },

@@ -15,6 +15,7 @@ struct gateway_peer {
 	struct gateway_peer *next;
 	struct fz_uuid id;
 	struct fz_ip ipv4, ipv6;
+	struct site *site; /* a reference of the client's; NULL without memory */
 	uint32_t ref; /* its connection in the node */
 	bool up;
 	struct route_table *sources; /* networks that it may send from */
@@ -37,6 +38,10 @@ struct gateway_peer *gateways_by_ip(const struct gateways *s, const struct fz_ip
 /* A new one, remembered as known; NULL without memory. */
 struct gateway_peer *gateways_add(struct gateways *s, const struct portal_authz_created *a, uint32_t ref);
 void gateways_remove(struct gateways *s, struct gateway_peer *g);
+/* The ids that a request for this resource names, those to be preferred first: the gateway that serves or
+ * served it last, then those that we are connected to, then by id. Returns how many. */
+size_t gateways_preferred(const struct gateways *s, const struct resource *res,
+			  struct fz_uuid ret[GATEWAYS_KNOWN_MAX]);
 /* Let it send from the networks of a resource. FZ_ERR_FULL, FZ_ERR_NOMEM. */
 int gateways_allow(struct gateways *s, struct gateway_peer *g, const struct resource *res);
 /* May a packet with this source come from it? */

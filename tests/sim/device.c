@@ -232,6 +232,9 @@ static void on_event(struct device *d, const struct fz_event *ev)
 	case FZ_EVENT_REVOKED:
 		s->revoked++;
 		break;
+	case FZ_EVENT_RESOURCES:
+		s->lists++;
+		break;
 	case FZ_EVENT_DEAD:
 		s->dead++;
 		break;

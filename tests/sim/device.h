@@ -37,6 +37,7 @@ struct device_opts {
 struct device_stats {
 	unsigned portal_up, portal_down, ready, peer_up, peer_path, peer_down, granted, refused, revoked,
 		netcfg, rebind, dead;
+	unsigned lists; /* changes of the list of resources */
 	unsigned routes; /* in the last NETCFG */
 	char last_reason[192]; /* of the last REFUSED or PEER_DOWN */
 	uint64_t last_up_us; /* network's time */

@@ -35,7 +35,9 @@ struct line {
 
 struct resource {
 	bool exists;
-	char cidr[FZ_PREFIX_STRLEN], filters[512];
+	const char *type;
+	char address[256], filters[512], stack[16];
+	unsigned site;
 };
 
 struct turn {
@@ -54,6 +56,7 @@ struct stub {
 	void *ctx;
 	bool is_down, is_silent;
 	const char *refusal;
+	char interface[512];
 	uint64_t expires_s;
 	struct line lines[STUB_LINES_MAX];
 	struct resource resources[STUB_RESOURCES_MAX];
@@ -188,12 +191,23 @@ static void add_relays(struct text *t, const struct stub *s, bool for_gateway)
 
 static void add_resource(struct text *t, const struct resource *r, unsigned n, bool for_gateway)
 {
+	bool is_internet = strcmp(r->type, "internet") == 0;
 	char id[37];
 
-	add(t, "{\"id\":\"%s\",\"type\":\"cidr\",\"name\":\"r%u\",\"address\":\"%s\",\"filters\":%s%s}",
-	    stub_id('5', n, id), n, r->cidr, r->filters,
-	    for_gateway ? ""
-			: ",\"sites\":[{\"id\":\"d0000000-0000-4000-8000-000000000001\",\"name\":\"site\"}]");
+	add(t, "{\"id\":\"%s\",\"type\":\"%s\"", stub_id('5', n, id), r->type);
+	if (!is_internet)
+		add(t, ",\"name\":\"r%u\",\"address\":\"%s\",\"filters\":%s", n, r->address, r->filters);
+	if (r->stack[0] && !for_gateway)
+		add(t, ",\"ip_stack\":\"%s\"", r->stack);
+	if (!for_gateway)
+		add(t, ",\"sites\":[{\"id\":\"%s\",\"name\":\"site\"}]", stub_id('d', r->site, id));
+	add(t, "}");
+}
+
+static void add_interface(struct text *t, const struct stub *s, const struct line *l)
+{
+	add(t, "\"interface\":{\"ipv4\":\"100.64.%u.%u\",\"ipv6\":\"fd00:2021:1111::%u:%u\"%s}",
+	    l->is_gateway, l->number, l->is_gateway, l->number, l->is_gateway ? "" : s->interface);
 }
 
 static void say_init(struct stub *s, const struct line *l)
@@ -203,10 +217,10 @@ static void say_init(struct stub *s, const struct line *l)
 	char a[37], b[37];
 
 	t.len = 0;
-	add(&t,
-	    "{\"interface\":{\"ipv4\":\"100.64.%u.%u\",\"ipv6\":\"fd00:2021:1111::%u:%u\"},\"config\":{"
-	    "\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true},\"relays\":[",
-	    l->is_gateway, l->number, l->is_gateway, l->number);
+	add(&t, "{");
+	add_interface(&t, s, l);
+	add(&t, ",\"config\":{\"ipv4_masquerade_enabled\":true,\"ipv6_masquerade_enabled\":true},"
+		"\"relays\":[");
 	add_relays(&t, s, l->is_gateway);
 	add(&t, "],\"resources\":[");
 	for (unsigned i = 0; i < STUB_RESOURCES_MAX; i++) {
@@ -326,7 +340,7 @@ static void on_acknowledged(struct stub *s, const struct line *g, const struct j
 	unsigned client = 0, resource = 0;
 	const struct line *c;
 	struct secrets x;
-	char id[37], rid[37];
+	char id[37], rid[37], sid[37];
 
 	s->stats.acknowledged++;
 	if (s->is_silent || sscanf(jv_str(jv_get(payload, "ref")), "%u.%u", &client, &resource) != 2 ||
@@ -335,15 +349,15 @@ static void on_acknowledged(struct stub *s, const struct line *g, const struct j
 	x = agree(c, g);
 	t.len = 0;
 	add(&t,
-	    "{\"resource_id\":\"%s\",\"gateway_id\":\"%s\",\"site_id\":\"d0000000-0000-4000-8000-"
-	    "000000000001\","
+	    "{\"resource_id\":\"%s\",\"gateway_id\":\"%s\",\"site_id\":\"%s\","
 	    "\"gateway_public_key\":\"%s\",\"gateway_ipv4\":\"100.64.1.%u\",\"gateway_ipv6\":"
 	    "\"fd00:2021:1111::1:%u\",\"preshared_key\":\"%s\",\"client_ice_credentials\":{\"username\":\"%"
 	    "s\","
 	    "\"password\":\"%s\"},\"gateway_ice_credentials\":{\"username\":\"%s\",\"password\":\"%s\"},"
 	    "\"use_iceless\":false,\"flow_logs_ingest_token\":\"" TOKEN "\"}",
-	    stub_id('5', resource, rid), stub_id('a', g->number, id), g->key, g->number, g->number, x.psk,
-	    x.user[0], x.pwd[0], x.user[1], x.pwd[1]);
+	    stub_id('5', resource, rid), stub_id('a', g->number, id),
+	    stub_id('d', s->resources[resource].site, sid), g->key, g->number, g->number, x.psk, x.user[0],
+	    x.pwd[0], x.user[1], x.pwd[1]);
 	say(s, c, "authorization_created", t.v);
 }
 
@@ -583,18 +597,69 @@ void stub_remove_relay(struct stub *s, unsigned n)
 	tell_relays(s, quoted);
 }
 
-void stub_set_resource(struct stub *s, unsigned n, const char *cidr, const char *filters)
+static void tell_resource(struct stub *s, unsigned n)
 {
 	static struct text t;
-	struct resource *r = &s->resources[n];
+	const struct resource *r = &s->resources[n];
 
-	r->exists = true;
-	snprintf(r->cidr, sizeof(r->cidr), "%s", cidr);
-	snprintf(r->filters, sizeof(r->filters), "%s", filters);
 	for (unsigned k = 0; k < 2; k++) {
+		if (k == 1 && strcmp(r->type, "internet") == 0)
+			continue;
 		t.len = 0;
 		add_resource(&t, r, n, k == 1);
 		stub_say(s, k == 1, k == 1 ? "resource_updated" : "resource_created_or_updated", t.v);
+	}
+}
+
+static void set_resource(struct stub *s, unsigned n, const char *type, const char *address, const char *stack,
+			 const char *filters)
+{
+	struct resource *r = &s->resources[n];
+
+	r->exists = true;
+	r->type = type;
+	if (r->site == 0)
+		r->site = 1;
+	snprintf(r->address, sizeof(r->address), "%s", address);
+	snprintf(r->stack, sizeof(r->stack), "%s", stack ? stack : "");
+	snprintf(r->filters, sizeof(r->filters), "%s", filters);
+	tell_resource(s, n);
+}
+
+void stub_set_resource(struct stub *s, unsigned n, const char *cidr, const char *filters)
+{
+	set_resource(s, n, "cidr", cidr, NULL, filters);
+}
+
+void stub_set_names(struct stub *s, unsigned n, const char *pattern, const char *stack, const char *filters)
+{
+	set_resource(s, n, "dns", pattern, stack, filters);
+}
+
+void stub_set_internet(struct stub *s, unsigned n)
+{
+	set_resource(s, n, "internet", "", NULL, "[]");
+}
+
+void stub_move_resource(struct stub *s, unsigned n, unsigned site)
+{
+	s->resources[n].site = site;
+	tell_resource(s, n);
+}
+
+void stub_set_interface(struct stub *s, const char *members)
+{
+	static struct text t;
+
+	snprintf(s->interface, sizeof(s->interface), "%s", members);
+	for (size_t i = 0; i < STUB_LINES_MAX; i++) {
+		if (!s->lines[i].has_joined || s->lines[i].is_gateway)
+			continue;
+		t.len = 0;
+		add(&t, "{");
+		add_interface(&t, s, &s->lines[i]);
+		add(&t, "}");
+		say(s, &s->lines[i], "config_changed", t.v);
 	}
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A portal for tests of whole devices: WebSocket and Phoenix as far as a device sees them, one site, CIDR
- * resources, relays. It decides nothing by itself but who gets access (everybody, to what is listed), moves
- * no bytes and knows no time: its owner carries the lines. Device "c7" is client 7, "g2" gateway 2. */
+/* A portal for tests of whole devices: WebSocket and Phoenix as far as a device sees them, resources of each
+ * kind but pools, which all gateways serve, relays. It decides nothing by itself but who gets access
+ * (everybody, to what is listed), moves no bytes and knows no time: its owner carries the lines. Device "c7"
+ * is client 7, "g2" gateway 2. */
 #ifndef SIM_STUB_H
 #define SIM_STUB_H
 
@@ -39,6 +40,13 @@ void stub_limit_relay(struct stub *s, unsigned n, char role);
 void stub_remove_relay(struct stub *s, unsigned n);
 /* filters: a JSON array. One that exists is updated: address for clients, filters for everybody. */
 void stub_set_resource(struct stub *s, unsigned n, const char *cidr, const char *filters);
+/* The same for names; stack NULL = both families. And for the Internet. */
+void stub_set_names(struct stub *s, unsigned n, const char *pattern, const char *stack, const char *filters);
+void stub_set_internet(struct stub *s, unsigned n);
+/* It belongs to another site now (1 at first). */
+void stub_move_resource(struct stub *s, unsigned n, unsigned site);
+/* More members of the clients' interface object, beginning with a comma: search domain, upstream servers. */
+void stub_set_interface(struct stub *s, const char *members);
 void stub_remove_resource(struct stub *s, unsigned n);
 /* Access that is granted from now on ends then; 0 = never. */
 void stub_set_expiry(struct stub *s, uint64_t unix_s);

@@ -7,6 +7,8 @@
 
 #define PROHIBITED4 (3u << 8 | 13)
 #define PROHIBITED6 (1u << 8 | 1)
+#define UNREACHABLE4 (3u << 8)
+#define UNREACHABLE6 (1u << 8 | 3)
 
 static const struct stage_opts usual = { 0 };
 static struct stage s;
@@ -103,21 +105,226 @@ END_TEST
 START_TEST(waiting_room)
 {
 	stage_begin(&s, &usual);
-	stub_set_refusal(s.lines.stub, "forbidden");
+	stub_set_silent(s.lines.stub, true);
 	for (unsigned i = 0; i < 201; i++)
 		stage_ping(&s, "10.20.0.1", (uint16_t)i);
 	stage_ping(&s, "10.20.0.1", 200);
 	ck_assert_uint_eq(device_counter(s.clients[0], "waiting room full"), 201 - 128);
 	stage_pass(&s, FZ_SEC(2));
-	ck_assert_uint_eq(s.clients[0]->stats.refused, 1);
-	ck_assert_str_eq(s.clients[0]->stats.last_reason, "forbidden");
-	stub_set_refusal(s.lines.stub, NULL);
+	stub_set_silent(s.lines.stub, false);
 	stage_ping(&s, "10.20.0.1", 201);
 	ck_assert(stage_wait(&s, 128, FZ_MS(300)));
 	stage_pass(&s, FZ_SEC(1));
 	ck_assert_uint_eq(s.n, 128);
 	for (unsigned i = 0; i < 128; i++)
 		ck_assert_uint_eq(stage_seq(&s.got[i]), 201 - 127 + i);
+	stage_end(&s);
+}
+END_TEST
+
+/* Whoever is refused is told at once, each packet, and asks again every 2 s as long as there are some. */
+START_TEST(a9_5_refused)
+{
+	struct fz_resource r;
+
+	stage_begin(&s, &usual);
+	stub_set_refusal(s.lines.stub, "forbidden");
+	for (unsigned i = 0; i < 3; i++)
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+	ck_assert(stage_wait(&s, 3, FZ_MS(20)));
+	for (unsigned i = 0; i < 45; i++) {
+		stage_ping(&s, "10.20.0.1", (uint16_t)(3 + i));
+		stage_pass(&s, FZ_MS(100));
+	}
+	ck_assert_uint_eq(s.n, 48);
+	for (unsigned i = 0; i < 48; i++)
+		ck_assert_uint_eq(stage_icmp(&s.got[i]), PROHIBITED4);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 3);
+	ck_assert_uint_eq(s.clients[0]->stats.refused, 1); /* told once */
+	ck_assert_str_eq(s.clients[0]->stats.last_reason, "forbidden");
+	ck_assert_uint_eq(device_counter(s.clients[0], "no access"), 48);
+	ck_assert(fz_client_resource(s.clients[0]->client, 0, &r));
+	ck_assert_str_eq(r.reason, "forbidden");
+	ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+	stub_set_refusal(s.lines.stub, NULL);
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(fz_client_resource(s.clients[0]->client, 0, &r));
+	ck_assert_ptr_null(r.reason);
+	ck_assert_int_eq(r.status, FZ_RESOURCE_ONLINE);
+	stage_end(&s);
+}
+END_TEST
+
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* Does a packet there make the client ask for access? */
+static bool asks(const char *to)
+{
+	unsigned before = stub_stats(s.lines.stub)->requests;
+
+	stage_pass(&s, FZ_SEC(2));
+	stage_ping(&s, to, 1);
+	stage_pass(&s, FZ_MS(50));
+	return stub_stats(s.lines.stub)->requests > before;
+}
+
+/* Switched on and off while it is there, and while it is not; moved by the portal. */
+START_TEST(a9_14_internet_resource)
+{
+	struct fz_resource r;
+	struct device *c;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	fz_client_set_internet(c->client, true, sim_now(s.net));
+	device_drain(c);
+	ck_assert_uint_eq(c->stats.netcfg, 1); /* there is none */
+	stub_set_internet(s.lines.stub, 7);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.routes, RANGES + 3 + 2);
+	ck_assert(fz_client_resource(c->client, 0, &r));
+	ck_assert(r.type == FZ_RESOURCE_INTERNET && r.is_active && same(r.address, ""));
+	ck_assert(asks("192.0.2.1"));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert_uint_eq(c->stats.peer_up, 1);
+	/* The portal moves it: it stays on. */
+	stub_remove_resource(s.lines.stub, 7);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.routes, RANGES + 3);
+	ck_assert(!asks("192.0.2.1"));
+	stub_set_internet(s.lines.stub, 8);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert(asks("192.0.2.1"));
+	/* Off: the gateway serves something else and stays. */
+	fz_client_set_internet(c->client, false, sim_now(s.net));
+	device_drain(c);
+	ck_assert_uint_eq(c->stats.routes, RANGES + 3);
+	ck_assert(!asks("192.0.2.1"));
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(50)));
+	ck_assert(fz_client_resource(c->client, 0, &r));
+	ck_assert(r.type == FZ_RESOURCE_INTERNET && !r.is_active && !r.has_access);
+	fz_client_set_internet(c->client, true, sim_now(s.net));
+	device_drain(c);
+	ck_assert(asks("192.0.2.1"));
+	stage_end(&s);
+}
+END_TEST
+
+/* Nobody answers the request: an error comes, late but it comes. */
+START_TEST(unanswered_request)
+{
+	stage_begin(&s, &usual);
+	stub_set_silent(s.lines.stub, true);
+	stage_ping(&s, "10.20.0.1", 1);
+	stage_send(&s, s.clients[0], "fd00:2021:1111::1", "fd00:1::80", 6, 80, 2);
+	stage_pass(&s, FZ_SEC(29));
+	ck_assert_uint_eq(s.n, 0);
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert_uint_eq(s.n, 2);
+	ck_assert_uint_eq(stage_icmp(&s.got[0]) | stage_icmp(&s.got[1]), UNREACHABLE4 | UNREACHABLE6);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(a9_8_offline_site)
+{
+	struct fz_resource r;
+	const struct stage_opts alone = { .no_gateway = true };
+
+	stage_begin(&s, &alone);
+	ck_assert_uint_eq(s.clients[0]->stats.lists, 1);
+	stage_ping(&s, "10.20.0.1", 1);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.lists, 2);
+	ck_assert(fz_client_resource(s.clients[0]->client, 0, &r));
+	ck_assert_int_eq(r.status, FZ_RESOURCE_OFFLINE);
+	ck_assert_str_eq(r.reason, "offline");
+	ck_assert(!r.has_access);
+	stage_pass(&s, FZ_SEC(295));
+	ck_assert(fz_client_resource(s.clients[0]->client, 0, &r));
+	ck_assert_int_eq(r.status, FZ_RESOURCE_OFFLINE);
+	stage_pass(&s, FZ_SEC(6));
+	ck_assert(fz_client_resource(s.clients[0]->client, 0, &r));
+	ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+	ck_assert_ptr_null(r.reason);
+	ck_assert_uint_eq(s.clients[0]->stats.lists, 3);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(a9_10_list_of_resources)
+{
+	struct fz_resource r;
+	struct device *c;
+	unsigned lists;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert(fz_client_resource(c->client, i, &r));
+		ck_assert_int_eq(r.type, FZ_RESOURCE_CIDR);
+		ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+		ck_assert(r.is_active);
+	}
+	ck_assert(!fz_client_resource(c->client, 3, &r));
+	lists = c->stats.lists;
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert_uint_eq(c->stats.lists, lists + 1);
+	for (size_t i = 0; i < 3; i++) { /* all of the site */
+		ck_assert(fz_client_resource(c->client, i, &r));
+		ck_assert_int_eq(r.status, FZ_RESOURCE_ONLINE);
+	}
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	ck_assert_uint_eq(c->stats.lists, lists + 1); /* nothing new */
+	device_shutdown(s.gateway);
+	stage_pass(&s, FZ_MS(100)); /* acceptance 9.9 */
+	ck_assert_uint_eq(c->stats.lists, lists + 2);
+	ck_assert(fz_client_resource(c->client, 0, &r));
+	ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+	stage_end(&s);
+}
+END_TEST
+
+/* A grant ends while others keep the connection: the first packet fails, and the client asks again. */
+START_TEST(a9_1_revoked_while_others_remain)
+{
+	const struct stub_stats *st;
+	unsigned requests;
+
+	stage_begin(&s, &usual);
+	st = stub_stats(s.lines.stub);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stub_revoke(s.lines.stub, 1, 1);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	s.n = 0;
+	stage_ping(&s, "10.20.0.1", 1);
+	ck_assert(stage_wait(&s, 1, FZ_MS(50)));
+	ck_assert_uint_eq(stage_icmp(&s.got[0]), PROHIBITED4);
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_uint_eq(st->requests, 3);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(50)));
+	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	/* For good: it is asked at 0, 2, 4, 8 ... s, however many packets there are. */
+	stub_set_refusal(s.lines.stub, "forbidden");
+	stub_revoke(s.lines.stub, 1, 1);
+	requests = st->requests;
+	s.swallows = true;
+	for (unsigned i = 0; i < 600; i++) {
+		stage_ping(&s, "10.20.0.1", (uint16_t)i);
+		stage_pass(&s, FZ_MS(100));
+	}
+	ck_assert_uint_ge(st->requests - requests, 4);
+	ck_assert_uint_le(st->requests - requests, 6);
+	ck_assert_str_eq(s.clients[0]->stats.last_reason, "forbidden");
+	s.swallows = false;
+	s.n = 0;
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(50)));
 	stage_end(&s);
 }
 END_TEST
@@ -531,7 +738,9 @@ Suite *unit_suite(void)
 	unit_case(suite, "start", signs_in, first_packet, relayed, before_the_first_configuration,
 		  shutdown_says_goodbye);
 	unit_case(suite, "access", acc_9_5_one_request_in_two_seconds, acc_9_6_filter_of_the_resource,
-		  waiting_room, offline_site, unasked_grant, acc_9_11_address_changes, resource_deleted);
+		  waiting_room, a9_5_refused, unanswered_request, a9_8_offline_site, a9_10_list_of_resources,
+		  a9_1_revoked_while_others_remain, a9_14_internet_resource, offline_site, unasked_grant,
+		  acc_9_11_address_changes, resource_deleted);
 	unit_case(suite, "packets", drops);
 	unit_case(suite, "relays", relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
 	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, clocks);

@@ -32,16 +32,20 @@ START_TEST(what_counts_as_a_change)
 	struct portal_resource p = usual(1), q;
 
 	unit_env_init(&u, 1);
-	ck_assert_int_eq(resources_init(&r, &u.env), 0);
+	ck_assert_int_eq(resources_init(&r, &u.env, NULL), 0);
 	ck_assert_int_eq(resources_add(&r, &p, &res), 0);
 	ck_assert_ptr_eq(resources_find(&r, &p.id), res);
 	q = p;
 	q.name = "other";
 	ck_assert(resource_matches(&u.env, res, &q));
-	ck_assert_int_eq(resource_rename(&r, res, q.name), 0);
-	ck_assert_str_eq(res->name, "other");
+	q.address_description = "https://office";
 	q.sites = swapped; /* a set, names ignored */
 	ck_assert(resource_matches(&u.env, res, &q));
+	ck_assert_int_eq(resource_rename(&r, res, &q), 0);
+	ck_assert_str_eq(res->name, "other");
+	ck_assert_str_eq(res->description, "https://office");
+	ck_assert_str_eq(res->sites[0]->name, "y");
+	ck_assert_uint_eq(res->sites[0]->refs, 1);
 	q.sites_len = 1;
 	ck_assert(!resource_matches(&u.env, res, &q));
 	q = p;
@@ -71,20 +75,149 @@ START_TEST(routes_follow)
 	struct resource *a, *b;
 	struct portal_resource p = usual(1), q = usual(2);
 	struct fz_ip ip;
-	bool permitted;
 
 	unit_env_init(&u, 1);
 	ck_assert_int_eq(fz_ip_parse("10.20.0.1", &ip), 0);
-	ck_assert_int_eq(resources_init(&r, &u.env), 0);
+	ck_assert_int_eq(resources_init(&r, &u.env, NULL), 0);
 	ck_assert_int_eq(resources_add(&r, &p, &a), 0);
 	ck_assert_int_eq(resources_add(&r, &q, &b), 0);
-	ck_assert_ptr_eq(route_find(r.cidr, &ip, IP_TCP, 80, &permitted)->tag, b); /* the greater id */
+	ck_assert_ptr_eq(resources_choose(&r, &ip, IP_TCP, 80).res, b); /* the greater id */
 	resources_remove(&r, b);
-	ck_assert_ptr_eq(route_find(r.cidr, &ip, IP_TCP, 80, &permitted)->tag, a);
+	ck_assert_ptr_eq(resources_choose(&r, &ip, IP_TCP, 80).res, a);
+	ck_assert(!resources_choose(&r, &ip, IP_TCP, 22).permitted);
 	resources_remove(&r, a);
-	ck_assert_ptr_null(route_find(r.cidr, &ip, IP_TCP, 80, &permitted));
+	ck_assert_ptr_null(resources_choose(&r, &ip, IP_TCP, 80).res);
 	ck_assert_uint_eq(r.len, 0);
+	ck_assert_ptr_null(r.sites.first);
 	resources_clear(&r);
+	unit_env_check(&u);
+}
+END_TEST
+
+static struct portal_resource of_names(unsigned n, const char *pattern, enum portal_ip_stack stack,
+				       const struct portal_filter *filter)
+{
+	struct portal_resource r = { .type = PORTAL_RESOURCE_DNS,
+				     .name = "names",
+				     .address = pattern,
+				     .ip_stack = stack,
+				     .filters = filter,
+				     .filters_len = filter ? 1 : 0 };
+
+	r.id.b[15] = (uint8_t)n;
+	return r;
+}
+
+static struct proxy_domain *look_up(struct resources *r, const char *text, const struct portal_resource *v,
+				    size_t len)
+{
+	struct proxy_domain *d;
+	struct dns_name name;
+	bool is_new;
+
+	ck_assert_int_eq(dns_name_parse(text, &name), 0);
+	ck_assert_int_eq(proxy_ips_assign(r->proxies, &name, &d), 0);
+	for (size_t i = 0; i < len; i++)
+		ck_assert_int_eq(proxy_domain_use(r->proxies, d, &v[i].id, v[i].address, &is_new), 0);
+	return d;
+}
+
+/* The same address stands for a name that several resources cover: acceptance 11.6. */
+START_TEST(a11_6_names)
+{
+	struct unit_env u;
+	struct resources r;
+	struct resource *res[4];
+	const struct portal_resource p[] = {
+		of_names(1, "db.example.com", PORTAL_STACK_DUAL, &web),
+		of_names(2, "*.example.com", PORTAL_STACK_DUAL, &web),
+		of_names(3, "*.example.com", PORTAL_STACK_DUAL, &other),
+		of_names(4, "only.example.com", PORTAL_STACK_IPV4_ONLY, NULL),
+	};
+	struct choice c;
+
+	unit_env_init(&u, 1);
+	struct proxy_ips *proxies;
+	ck_assert_int_eq(proxy_ips_new(&u.env, 10, &proxies), 0);
+	ck_assert_int_eq(resources_init(&r, &u.env, proxies), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(resources_add(&r, &p[i], &res[i]), 0);
+	struct proxy_domain *db = look_up(&r, "db.example.com", p, 3);
+	struct proxy_domain *only = look_up(&r, "only.example.com", p + 3, 1);
+	struct fz_ip ip4 = proxy_ip_at(FZ_FAMILY_INET, 0, 2), ip6 = proxy_ip_at(FZ_FAMILY_INET6, 0, 0);
+
+	c = resources_choose(&r, &ip4, IP_TCP, 80);
+	ck_assert_ptr_eq(c.res, res[0]);
+	ck_assert_ptr_eq(c.domain, db);
+	ck_assert(c.permitted);
+	c = resources_choose(&r, &ip6, IP_TCP, 81);
+	ck_assert_ptr_eq(c.res, res[2]);
+	c = resources_choose(&r, &ip4, IP_UDP, 80); /* nobody permits: the most specific one refuses */
+	ck_assert_ptr_eq(c.res, res[0]);
+	ck_assert(!c.permitted);
+	/* One family only. */
+	ip4 = proxy_ip_at(FZ_FAMILY_INET, 1, 3);
+	ip6 = proxy_ip_at(FZ_FAMILY_INET6, 1, 3);
+	c = resources_choose(&r, &ip4, IP_UDP, 1);
+	ck_assert(c.res == res[3] && c.domain == only && c.permitted && !c.wrong_family);
+	c = resources_choose(&r, &ip6, IP_UDP, 1);
+	ck_assert(c.res == NULL && c.wrong_family);
+	/* Nothing stands behind the address; its resource is gone; it is back. */
+	ip6 = proxy_ip_at(FZ_FAMILY_INET6, 2, 0);
+	c = resources_choose(&r, &ip6, IP_UDP, 1);
+	ck_assert(c.res == NULL && !c.wrong_family);
+	resources_remove(&r, res[3]);
+	ck_assert_ptr_null(resources_choose(&r, &ip4, IP_UDP, 1).res);
+	ck_assert_int_eq(resources_add(&r, &p[3], &res[3]), 0);
+	ck_assert_ptr_eq(resources_choose(&r, &ip4, IP_UDP, 1).res, res[3]);
+	/* Under another pattern it is another resource. */
+	resources_remove(&r, res[3]);
+	struct portal_resource q = of_names(4, "not.example.com", PORTAL_STACK_DUAL, NULL);
+	ck_assert_int_eq(resources_add(&r, &q, &res[3]), 0);
+	ck_assert_ptr_null(resources_choose(&r, &ip4, IP_UDP, 1).res);
+	resources_clear(&r);
+	proxy_ips_free(proxies);
+	unit_env_check(&u);
+}
+END_TEST
+
+START_TEST(the_internet)
+{
+	static const char *const never[] = { "100.64.0.3", "fd00:2021:1111::7", "100.96.0.1",
+					     "fd00:2021:1111:8000::1" };
+	struct unit_env u;
+	struct resources r;
+	struct resource *a, *b, *lab;
+	struct portal_resource p = usual(9), q = { .type = PORTAL_RESOURCE_INTERNET, .name = "Internet" };
+	struct proxy_ips *proxies;
+	struct fz_ip ip;
+
+	unit_env_init(&u, 1);
+	ck_assert_int_eq(proxy_ips_new(&u.env, 10, &proxies), 0);
+	ck_assert_int_eq(resources_init(&r, &u.env, proxies), 0);
+	ck_assert_int_eq(fz_ip_parse("192.0.2.1", &ip), 0);
+	q.id.b[15] = 2;
+	ck_assert_int_eq(resources_add(&r, &q, &b), 0);
+	ck_assert_ptr_null(resources_choose(&r, &ip, IP_TCP, 80).res);
+	r.internet_on = true;
+	ck_assert_ptr_eq(resources_choose(&r, &ip, IP_TCP, 80).res, b);
+	q.id.b[15] = 1;
+	ck_assert_int_eq(resources_add(&r, &q, &a), 0);
+	ck_assert_ptr_eq(resources_choose(&r, &ip, IP_TCP, 80).res, a); /* the lowest id */
+	ck_assert_int_eq(resources_add(&r, &p, &lab), 0);
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(fz_ip_parse(never[i], &ip), 0);
+		ck_assert_ptr_null(resources_choose(&r, &ip, IP_TCP, 80).res);
+	}
+	ck_assert_int_eq(fz_ip_parse("10.20.3.4", &ip), 0);
+	struct choice c = resources_choose(&r, &ip, IP_TCP, 22);
+	ck_assert(c.res == lab && !c.permitted); /* the network refuses, the Internet does not take over */
+	resources_remove(&r, a);
+	ck_assert_ptr_eq(r.internet, b);
+	resources_sort(&r);
+	ck_assert(r.v[0] == b && r.v[1] == lab);
+	resources_clear(&r);
+	proxy_ips_free(proxies);
 	unit_env_check(&u);
 }
 END_TEST
@@ -103,17 +236,17 @@ START_TEST(waiting_is_bounded)
 	unit_env_init(&u, 1);
 	pkt.len = mk_packet(pkt.data, &m);
 	ck_assert_int_eq(ip_parse(&pkt, &v), IP_OK);
-	ck_assert_int_eq(resources_init(&r, &u.env), 0);
+	ck_assert_int_eq(resources_init(&r, &u.env, NULL), 0);
 	for (unsigned i = 0; i < RESOURCES_WAITING_MAX + 2; i++) {
 		struct portal_resource p = usual(i);
 		ck_assert_int_eq(resources_add(&r, &p, &res[i]), 0);
-		res[i]->asked_us = 1000 + (i == 0 ? 500 : i);
-		ck_assert_uint_eq(resource_wait(&r, res[i], &pkt, &v), i >= RESOURCES_WAITING_MAX);
+		ck_assert_uint_eq(resource_wait(&r, res[i], &pkt, &v, i == 0 ? 500 : i),
+				  i >= RESOURCES_WAITING_MAX);
 	}
 	ck_assert_ptr_nonnull(res[0]->waiting.slots);
 	ck_assert_ptr_null(res[1]->waiting.slots);
 	ck_assert_ptr_null(res[2]->waiting.slots);
-	ck_assert_uint_eq(resource_wait(&r, res[0], &pkt, &v), 0);
+	ck_assert_uint_eq(resource_wait(&r, res[0], &pkt, &v, 900), 0);
 	ck_assert_uint_eq(res[0]->waiting.used, 1); /* equal bytes wait once */
 	resources_clear(&r);
 	unit_env_check(&u);
@@ -132,7 +265,7 @@ START_TEST(failing_allocations)
 	do {
 		unit_env_init(&u, 1);
 		u.fail_at = ++n;
-		err = resources_init(&r, &u.env);
+		err = resources_init(&r, &u.env, NULL);
 		if (err == 0)
 			err = resources_add(&r, &p, &res);
 		ck_assert(err == 0 || err == FZ_ERR_NOMEM);
@@ -141,7 +274,7 @@ START_TEST(failing_allocations)
 		resources_clear(&r);
 		unit_env_check(&u);
 	} while (err != 0);
-	ck_assert_int_gt(n, 6);
+	ck_assert_int_gt(n, 9);
 }
 END_TEST
 
@@ -149,7 +282,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("resource");
 
-	unit_case(s, "resource", what_counts_as_a_change, routes_follow);
+	unit_case(s, "resource", what_counts_as_a_change, routes_follow, a11_6_names, the_internet);
 	unit_case(s, "memory", waiting_is_bounded, failing_allocations);
 	return s;
 }
