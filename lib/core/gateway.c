@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "core/gateway_impl.h"
 #include "core/ranges.h"
+#include "core/site_dns.h"
 
 static void tell_revoked(struct gateway *g, const struct client_peer *p, const struct fz_uuid *resource,
 			 const char *why)
@@ -64,13 +65,49 @@ static void publish_netcfg(struct gateway *g, uint64_t now_us)
 		g->retry_us = now_us + ENDPOINT_RETRY_US;
 }
 
+static void listen_for_dns(struct gateway *g, bool on)
+{
+	const struct fz_ip *ips[] = { &g->ipv4, &g->ipv6 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct fz_addr at = { .ip = *ips[i], .port = SITE_DNS_PORT };
+		if (fz_addr_set(&at) && endpoint_dns_listen(g->endpoint, &at, on, on) != 0)
+			fz_warn(g->env, "gateway", "no room for another address of the DNS service");
+	}
+}
+
+static void dns_request(void *role, const struct fz_dns_request *r, uint64_t now_us)
+{
+	struct gateway *g = role;
+
+	site_dns_request(g->dns, r, now_us);
+}
+
+static void dns_answer(void *role, const struct fz_dns_answer *a, uint64_t now_us)
+{
+	struct gateway *g = role;
+
+	site_dns_answer(g->dns, a, now_us);
+}
+
+static void system_dns(void *role, const struct fz_ip *servers, size_t len, uint64_t now_us)
+{
+	struct gateway *g = role;
+
+	(void)now_us;
+	fz_info(g->env, "gateway", "the system has %zu name servers", len);
+	site_dns_set_servers(g->dns, servers, len);
+}
+
 static void set_interface(struct gateway *g, const struct portal_interface *i, uint64_t now_us)
 {
 	if (fz_ip_equal(&g->ipv4, &i->ipv4) && fz_ip_equal(&g->ipv6, &i->ipv6))
 		return;
+	listen_for_dns(g, false);
 	g->ipv4 = i->ipv4;
 	g->ipv6 = i->ipv6;
 	publish_netcfg(g, now_us);
+	listen_for_dns(g, true);
 }
 
 /* The list is complete: what is not in it has ended while we were away. It never creates access. */
@@ -166,7 +203,7 @@ static void on_candidates(struct gateway *g, const struct portal_candidates *v, 
 	}
 }
 
-static void gateway_message(void *role, const struct portal_event *ev, uint64_t now_us)
+void gateway_message(void *role, const struct portal_event *ev, uint64_t now_us)
 {
 	struct gateway *g = role;
 	struct client_peer *p;
@@ -248,6 +285,7 @@ static void gateway_timeout(void *role, uint64_t now_us)
 	if (g->retry_us <= now_us)
 		publish_netcfg(g, now_us);
 	nat_pool_expire(g->nat, now_us);
+	names_timeout(g, now_us);
 	if (g->next_expiry_s > unix_s)
 		return;
 	g->next_expiry_s = GRANT_FOREVER;
@@ -267,7 +305,7 @@ static uint64_t gateway_next_timeout(const void *role)
 {
 	const struct gateway *g = role;
 
-	return fz_min_us(fz_min_us(g->retry_us, nat_pool_next(g->nat)),
+	return fz_min_us(fz_min_us(fz_min_us(g->retry_us, nat_pool_next(g->nat)), names_next(g)),
 			 g->clients ? endpoint_at_unix(g->endpoint, g->next_expiry_s) : FZ_NEVER_US);
 }
 
@@ -276,6 +314,11 @@ static const struct endpoint_ops gateway_ops = {
 	.node_event = gateway_node_event,
 	.outbound = gateway_outbound,
 	.inbound = gateway_inbound,
+	.control = names_control,
+	.dns_answer = dns_answer,
+	.dns_request = dns_request,
+	.resolved = names_resolved,
+	.system_dns = system_dns,
 	.timeout = gateway_timeout,
 	.next_timeout = gateway_next_timeout,
 };
@@ -291,9 +334,12 @@ int gateway_new(const struct fz_env *env, const struct endpoint_opts *opts, uint
 		return FZ_ERR_NOMEM;
 	g->env = env;
 	g->retry_us = FZ_NEVER_US;
+	g->lookups_end = &g->lookups;
 	if (fz_map_init(&g->by_id, env, 0) == 0 && fz_map_init(&g->by_ref, env, 0) == 0 &&
 	    fz_map_init(&g->by_ip, env, 0) == 0 && nat_pool_new(env, 0, 0, &g->nat) == 0)
 		err = endpoint_new(env, opts, &gateway_ops, g, now_us, &g->endpoint, ret_reason);
+	if (err == 0)
+		err = site_dns_new(env, g->endpoint, &g->dns);
 	if (err != 0) {
 		gateway_free(g);
 		return err;
@@ -313,6 +359,8 @@ void gateway_free(struct gateway *g)
 	fz_map_clear(&g->by_ref, g->env);
 	fz_map_clear(&g->by_ip, g->env);
 	nat_pool_free(g->nat);
+	names_clear(g);
+	site_dns_free(g->dns);
 	endpoint_free(g->endpoint);
 	fz_free(g->env, g);
 }

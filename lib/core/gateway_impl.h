@@ -14,6 +14,13 @@
 #define ERRORS_PER_S 100
 #define ERRORS_BURST 100
 
+/* Names being resolved, for all clients and for one. */
+#define LOOKUPS_MAX 1000
+#define LOOKUPS_EACH 100
+
+struct lookup; /* gateway_names.c */
+struct site_dns; /* site_dns.h */
+
 /* A client with at least one grant. Its connection may come and go. */
 struct client_peer {
 	struct client_peer *next;
@@ -37,9 +44,16 @@ struct gateway {
 	struct fz_map by_id, by_ref, by_ip;
 	struct client_peer *last; /* of the packet path: batches come from one client mostly */
 	struct nat_pool *nat;
+	struct site_dns *dns;
+	struct lookup *lookups, **lookups_end; /* names being resolved, the oldest first */
+	size_t lookups_len;
+	uint64_t lookup_id;
 	uint64_t retry_us; /* of telling the interface's configuration; FZ_NEVER_US = told */
 	uint64_t next_expiry_s; /* no grant ends before this; unix seconds */
 };
+
+/* gateway.c */
+void gateway_message(void *role, const struct portal_event *ev, uint64_t now_us);
 
 /* gateway_peers.c */
 struct client_peer *peer_by_id(const struct gateway *g, const struct fz_uuid *id);
@@ -56,5 +70,13 @@ void peer_free(struct gateway *g, struct client_peer *p);
 /* gateway_data.c */
 bool gateway_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us);
 void gateway_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint64_t now_us);
+
+/* gateway_names.c */
+void names_control(void *role, uint32_t ref, uint8_t type, const uint8_t *payload, size_t len,
+		   uint64_t now_us);
+void names_resolved(void *role, const struct fz_resolved *r, uint64_t now_us);
+void names_timeout(struct gateway *g, uint64_t now_us);
+uint64_t names_next(const struct gateway *g);
+void names_clear(struct gateway *g);
 
 #endif

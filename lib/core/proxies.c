@@ -96,7 +96,8 @@ static int assign_one(struct proxies *p, struct grant *grant, struct proxy_domai
 	struct proxy *x = proxies_find(p, ip);
 
 	if (x) {
-		x->real = *real;
+		if (real)
+			x->real = *real;
 		return add_grant(p, x, grant);
 	}
 	if (p->len >= PROXIES_MAX)
@@ -107,7 +108,8 @@ static int assign_one(struct proxies *p, struct grant *grant, struct proxy_domai
 	if (x == NULL)
 		return FZ_ERR_NOMEM;
 	x->ip = *ip;
-	x->real = *real;
+	if (real)
+		x->real = *real;
 	x->domain = domain;
 	domain->refs++;
 	x->grants[x->grants_len++] = grant_ref(grant);
@@ -161,7 +163,7 @@ int proxies_assign(struct proxies *p, struct grant *grant, const char *domain, c
 		bool is6 = proxy[i].family == FZ_FAMILY_INET6;
 		size_t have = is6 ? n_real - n4 : n4;
 		const struct fz_ip *to = have ? &real[(is6 ? n4 : 0) + turn[is6]++ % have] : &none;
-		err = assign_one(p, grant, d, &proxy[i], to);
+		err = assign_one(p, grant, d, &proxy[i], reals ? to : NULL);
 	}
 	domain_unref(env_of(p), d);
 	return err;

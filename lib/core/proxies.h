@@ -45,7 +45,8 @@ struct proxy *proxies_find(const struct proxies *p, const struct fz_ip *ip);
 bool proxies_conflict(const struct proxies *p, const struct dns_name *name, const struct fz_ip *ips,
 		      size_t len);
 /* Let the addresses stand for the name, through this grant. The real addresses are dealt out in ascending
- * order, in turns, to the proxies of their family. FZ_ERR_FULL, FZ_ERR_NOMEM: some may have been entered. */
+ * order, in turns, to the proxies of their family; NULL = nobody knows: those known before stay. FZ_ERR_FULL,
+ * FZ_ERR_NOMEM: some may have been entered. */
 int proxies_assign(struct proxies *p, struct grant *grant, const char *domain, const struct fz_ip *ips,
 		   size_t len, const struct fz_ip *reals, size_t reals_len);
 /* The grant by which a packet of this kind may pass to or from this port at the resource's side: that of the
