@@ -52,7 +52,7 @@ FZ_API int fz_run_fd(const struct fz_run *r);
 FZ_API int64_t fz_run_timeout_us(const struct fz_run *r);
 /** Do everything that is due, without blocking.
  *  @retval 0  go on  @retval <=FZ_ERR_DEAD  finished; FZ_EVENT_DEAD says why  @retval FZ_ERR_IO  the TUN
- * device is gone */
+ * device is gone and cannot be made again */
 FZ_API FZ_MUST_CHECK int fz_run_dispatch(struct fz_run *r);
 /** Next event that concerns the program; false = none. Call it after every other function here until it is
  *  empty: waiting events shorten no sleep, and the oldest of more than 256 are lost. */

@@ -209,9 +209,7 @@ static void check_network(struct fz_run *r)
 
 	while ((what = ask(r, net_event)) > 0) {
 		if (what == FZ_NET_TUN_LOST) {
-			fz_error(r->env, "run", "the tunnel interface was deleted");
-			r->dead = true;
-			r->dead_err = FZ_ERR_IO;
+			r->tun_lost = true;
 		} else if (what == FZ_NET_DNS_CHANGED) {
 			names = true;
 		} else {
@@ -330,8 +328,6 @@ static void read_clock(struct fz_run *r)
 
 static int turn(struct fz_run *r, uint32_t ready)
 {
-	int err = 0;
-
 	r->more = false;
 	read_clock(r);
 	if (ready & (FZ_READY_UDP_SEND | FZ_READY_UDP))
@@ -339,13 +335,15 @@ static int turn(struct fz_run *r, uint32_t ready)
 	if (ready & FZ_READY_UDP)
 		read_udp(r);
 	if ((ready & FZ_READY_TUN) && !r->udp_blocked)
-		err = read_tun(r);
+		r->tun_lost |= read_tun(r) < 0;
 	if (ready & FZ_READY_STREAM)
 		check_stream(r);
 	if (ready & (FZ_READY_DNS | FZ_READY_HTTP))
 		run_read_answers(r);
 	if (ready & FZ_READY_NET)
 		check_network(r);
+	if (r->tun_lost)
+		run_remake_tun(r);
 	endpoint_handle_timeout(r->endpoint, r->now_us);
 	run_flow_turn(r);
 	serve_events(r);
@@ -353,11 +351,6 @@ static int turn(struct fz_run *r, uint32_t ready)
 	flush_tun(r);
 	flush_stream(r);
 	serve_events(r);
-	if (err < 0 && !r->dead) {
-		fz_error(r->env, "run", "the tunnel device failed: %s", fz_strerror(err));
-		r->dead = true;
-		r->dead_err = FZ_ERR_IO;
-	}
 	return r->dead ? r->dead_err : 0;
 }
 
@@ -461,18 +454,6 @@ int fz_run_status(struct fz_run *r, char **ret)
 
 /* ---- life ---- */
 
-static int open_tun(struct fz_run *r)
-{
-	struct fz_tun_opts tun = r->opts.tun;
-	int err;
-
-	tun.size = sizeof(tun);
-	err = call(r, tun_open, &tun);
-	if (err == 0)
-		endpoint_set_offload(r->endpoint, ask(r, tun_offload));
-	return err;
-}
-
 static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct client *client,
 		   struct gateway *gateway, const struct fz_platform *platform,
 		   const struct fz_run_opts *opts, struct fz_run **ret)
@@ -495,7 +476,7 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 	if (opts)
 		err = fz_opts_import(&r->opts, sizeof(r->opts), opts, opts->size);
 	if (err == 0)
-		err = open_tun(r);
+		err = run_open_tun(r);
 	if (err != 0) {
 		fz_free(env, r);
 		return err;

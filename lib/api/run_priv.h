@@ -17,9 +17,10 @@ struct fz_run {
 	struct fz_run_opts opts;
 	struct flow_service *flow; /* NULL = no place for reports */
 	struct fz_stream *stream;
-	bool stream_open, udp_blocked, more, dead;
+	bool stream_open, udp_blocked, more, dead, tun_lost;
 	int dead_err;
-	uint64_t now_us;
+	uint64_t now_us, remade_us; /* the device was made anew since, so often: */
+	unsigned remade;
 	struct fz_udp_batch unsent; /* len 0 = none */
 	struct fz_event events[RUN_EVENTS_MAX]; /* for the program; the oldest is lost first */
 	size_t events_first, events_len;
@@ -42,6 +43,11 @@ uint64_t run_flow_next(const struct fz_run *r);
 bool run_flow_http(struct fz_run *r, const struct fz_http_result *result);
 /* The end: write what is left, but stop then. */
 void run_flow_finish(struct fz_run *r, uint64_t until_us);
+
+/* run_tun.c */
+int run_open_tun(struct fz_run *r);
+/* The device is gone: make another one, or end. */
+void run_remake_tun(struct fz_run *r);
 
 /* run_ask.c */
 /* Hand a question of the object to the platform; false: it is none. */

@@ -171,6 +171,11 @@ static const void *keep_part(uint8_t **at, const void *part, size_t len)
 	return to;
 }
 
+void endpoint_renew_netcfg(struct endpoint *e)
+{
+	e->netcfg_due = e->configured;
+}
+
 int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg)
 {
 	size_t routes = cfg->routes_len * sizeof(*cfg->routes), dns = cfg->dns_len * sizeof(*cfg->dns);

@@ -107,6 +107,8 @@ void endpoint_event(struct endpoint *e, const struct fz_event *ev);
  * again after ENDPOINT_RETRY_US. */
 #define ENDPOINT_RETRY_US 1000000u
 int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg);
+/* For the host: the interface is a new one, and is to be told again. */
+void endpoint_renew_netcfg(struct endpoint *e);
 /* A packet of our own for the TUN; copied. */
 void endpoint_to_tun(struct endpoint *e, const uint8_t *packet, size_t len);
 /* Questions to the host, see fzconn/ask.h; everything is copied. Each accepted one has exactly one result,

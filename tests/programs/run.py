@@ -247,6 +247,17 @@ class Run(unittest.TestCase):
     def test_interface_deleted(self):
         program = self.start(GATEWAY)
         program.wait_for(READY)
+        addresses = ["ip", "-br", "address", "show", "dev", box.TUNNEL]
+        before = subprocess.check_output(addresses)
+        subprocess.run(["ip", "link", "delete", box.TUNNEL], check=True)
+        program.wait_for("the tunnel interface is there again")
+        give_up = time.monotonic() + 20
+        while subprocess.check_output(addresses) != before:
+            self.assertLess(time.monotonic(), give_up)
+            time.sleep(0.05)
+        for times in range(2, 11):
+            subprocess.run(["ip", "link", "delete", box.TUNNEL], check=True)
+            program.wait_for("the tunnel interface is there again", times=times)
         subprocess.run(["ip", "link", "delete", box.TUNNEL], check=True)
         self.ends(program, FAILED, "the tunnel interface", "start it again")
 
