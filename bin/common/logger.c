@@ -2,6 +2,7 @@
 #include "logger.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #define RULES_MAX 64
+#define FILTER_MAX 1024
+#define AREAS_MAX 64
 #define LEVEL_OFF (FZ_LOG_ERROR - 1)
 
 /* "area=level"; len 0 = for all areas. */
@@ -21,13 +24,28 @@ struct rule {
 	int level;
 };
 
+struct filter {
+	char text[FILTER_MAX];
+	struct rule rules[RULES_MAX]; /* they point into the text */
+	size_t rules_len;
+	int max_level;
+};
+
+/* How many more warnings of an area may be shown; refilled as time passes. */
+struct allowance {
+	const char *area; /* static text; NULL = free */
+	uint64_t tokens, held; /* held: not shown since the last one that was */
+	time_t at;
+};
+
 static struct {
 	const char *program;
 	bool as_json, colour;
-	struct rule rules[RULES_MAX];
-	size_t rules_len;
-	int max_level;
-} config = { .program = "", .max_level = FZ_LOG_INFO };
+	struct filter filter;
+	struct fz_env env;
+	struct allowance allowances[AREAS_MAX];
+	uint64_t suppressed;
+} config = { .program = "", .filter.max_level = FZ_LOG_INFO };
 
 static const char *const level_names[] = { "ERROR", "WARN", "INFO", "DEBUG", "TRACE" };
 
@@ -50,7 +68,7 @@ static bool level_of(const char *word, size_t len, int *ret)
 }
 
 /* One directive. Those that name spans are for other programs: accepted, of no effect. */
-static bool take_directive(const char *at, size_t len)
+static bool take_directive(struct filter *f, const char *at, size_t len)
 {
 	const char *bracket = memchr(at, '[', len), *end = bracket ? memchr(at, ']', len) : NULL;
 	const char *equals = memchr(end ? end : at, '=', len - (size_t)((end ? end : at) - at));
@@ -67,48 +85,73 @@ static bool take_directive(const char *at, size_t len)
 	} else if (level_of(at, len, &r.level)) {
 		r.len = 0;
 	}
-	if (bracket == NULL && config.rules_len < RULES_MAX)
-		config.rules[config.rules_len++] = r;
+	if (bracket == NULL && f->rules_len < RULES_MAX)
+		f->rules[f->rules_len++] = r;
 	return true;
 }
 
-static bool take_filter(const char *filter)
+/* The text that `f` holds, taken apart. */
+static bool take_filter(struct filter *f)
 {
+	const char *rest = f->text;
 	bool good = true;
 
-	if (filter == NULL || *filter == '\0')
-		filter = "info";
-	while (*filter) {
+	while (*rest) {
 		/* commas inside of brackets belong to a span */
 		size_t len = 0, depth = 0;
-		while (filter[len] && (filter[len] != ',' || depth > 0)) {
-			depth += filter[len] == '[';
-			depth -= filter[len] == ']' && depth > 0;
+		while (rest[len] && (rest[len] != ',' || depth > 0)) {
+			depth += rest[len] == '[';
+			depth -= rest[len] == ']' && depth > 0;
 			len++;
 		}
-		const char *at = filter;
-		filter += len + (filter[len] == ',');
+		const char *at = rest;
+		rest += len + (rest[len] == ',');
 		while (len > 0 && *at == ' ') {
 			at++;
 			len--;
 		}
 		while (len > 0 && at[len - 1] == ' ')
 			len--;
-		good &= take_directive(at, len);
+		good &= take_directive(f, at, len);
 	}
-	config.max_level = LEVEL_OFF;
-	for (size_t i = 0; i < config.rules_len; i++)
-		if (config.rules[i].level > config.max_level)
-			config.max_level = config.rules[i].level;
+	f->max_level = LEVEL_OFF;
+	for (size_t i = 0; i < f->rules_len; i++)
+		if (f->rules[i].level > f->max_level)
+			f->max_level = f->rules[i].level;
 	return good;
+}
+
+bool logger_set_filter(const char *filter)
+{
+	static struct filter next; /* not on the stack; swapped in as a whole */
+	const char *base = next.text;
+
+	if (filter == NULL || *filter == '\0')
+		filter = "info";
+	next = (struct filter){ 0 };
+	if (strlen(filter) >= sizeof(next.text))
+		return false;
+	strcpy(next.text, filter);
+	if (!take_filter(&next))
+		return false;
+	config.filter = next;
+	for (size_t i = 0; i < next.rules_len; i++)
+		config.filter.rules[i].area = config.filter.text + (next.rules[i].area - base);
+	config.env.log.max_level = next.max_level;
+	return true;
+}
+
+const char *logger_filter(void)
+{
+	return config.filter.text;
 }
 
 static int level_for(const char *area)
 {
 	const struct rule *best = NULL;
 
-	for (size_t i = 0; i < config.rules_len; i++) {
-		const struct rule *r = &config.rules[i];
+	for (size_t i = 0; i < config.filter.rules_len; i++) {
+		const struct rule *r = &config.filter.rules[i];
 		if (strncmp(area, r->area, r->len) == 0 && (best == NULL || r->len >= best->len))
 			best = r;
 	}
@@ -187,7 +230,7 @@ static void put(const char *at, size_t len)
 	}
 }
 
-static void write_line(void *ctx, enum fz_log_level level, const char *area, const char *text)
+static void write_line(enum fz_log_level level, const char *area, const char *text)
 {
 	static const char *const colours[] = { "31", "33", "32", "34", "35" };
 	const char *name = level_names[level - FZ_LOG_ERROR];
@@ -196,7 +239,6 @@ static void write_line(void *ctx, enum fz_log_level level, const char *area, con
 	struct tm utc;
 	char stamp[40];
 
-	(void)ctx;
 	if ((int)level > level_for(area))
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -214,6 +256,66 @@ static void write_line(void *ctx, enum fz_log_level level, const char *area, con
 		add(&l, "\n");
 	}
 	put(l.text, l.len);
+}
+
+/* ---- no flood of warnings ---- */
+
+static struct allowance *allowance_of(const char *area, time_t now)
+{
+	struct allowance *free_one = NULL;
+
+	for (size_t i = 0; i < AREAS_MAX; i++) {
+		struct allowance *a = &config.allowances[i];
+		if (a->area && strcmp(a->area, area) == 0)
+			return a;
+		if (a->area == NULL && free_one == NULL)
+			free_one = a;
+	}
+	if (free_one)
+		*free_one = (struct allowance){ area, LOGGER_BURST, 0, now };
+	return free_one;
+}
+
+/* May it be shown? Says first how many were not. */
+static bool is_allowed(const char *area)
+{
+	struct timespec now;
+	struct allowance *a;
+	char text[96];
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	a = allowance_of(area, now.tv_sec);
+	if (a == NULL)
+		return true;
+	a->tokens += (uint64_t)(now.tv_sec - a->at) * LOGGER_PER_S;
+	a->at = now.tv_sec;
+	if (a->tokens > LOGGER_BURST)
+		a->tokens = LOGGER_BURST;
+	if (a->tokens == 0) {
+		a->held++;
+		config.suppressed++;
+		return false;
+	}
+	a->tokens--;
+	if (a->held > 0) {
+		snprintf(text, sizeof(text), "%" PRIu64 " warnings were not shown", a->held);
+		write_line(FZ_LOG_WARN, area, text);
+		a->held = 0;
+	}
+	return true;
+}
+
+uint64_t logger_suppressed(void)
+{
+	return config.suppressed;
+}
+
+/* Lines of the library. */
+static void write_env(void *ctx, enum fz_log_level level, const char *area, const char *text)
+{
+	(void)ctx;
+	if (level != FZ_LOG_WARN || (int)level > level_for(area) || is_allowed(area))
+		write_line(level, area, text);
 }
 
 /* ---- for the program ---- */
@@ -237,16 +339,14 @@ bool logger_init(const char *program, bool as_json, const char *filter)
 	config.program = program;
 	config.as_json = as_json;
 	config.colour = !as_json && want_colour();
-	config.rules_len = 0;
-	return take_filter(filter);
+	config.env = *fz_env_default();
+	config.env.log = (struct fz_log){ .write = write_env };
+	return logger_set_filter(filter);
 }
 
-struct fz_env logger_env(void)
+const struct fz_env *logger_env(void)
 {
-	struct fz_env env = *fz_env_default();
-
-	env.log = (struct fz_log){ write_line, NULL, config.max_level };
-	return env;
+	return &config.env;
 }
 
 void say(enum fz_log_level level, const char *fmt, ...)
@@ -254,12 +354,12 @@ void say(enum fz_log_level level, const char *fmt, ...)
 	char text[1024];
 	va_list ap;
 
-	if ((int)level > config.max_level)
+	if ((int)level > config.filter.max_level)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	write_line(NULL, level, "main", text);
+	write_line(level, "main", text);
 }
 
 void complain(const char *fmt, ...)
@@ -272,5 +372,5 @@ void complain(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "%s: %s\n", config.program, text);
 	if (config.as_json)
-		write_line(NULL, FZ_LOG_ERROR, "main", text);
+		write_line(FZ_LOG_ERROR, "main", text);
 }

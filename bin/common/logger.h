@@ -5,6 +5,7 @@
 #define BIN_LOGGER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <fzconn/env.h>
 
@@ -12,8 +13,17 @@
  * longest counts, an area that none fits logs errors only. Areas that do not exist here are fine. NULL or
  * empty: "info". False: it does not parse. */
 bool logger_init(const char *program, bool as_json, const char *filter);
-/* An environment that logs here. */
-struct fz_env logger_env(void);
+/* Another filter from now on; false: it does not parse, the old one stays. */
+bool logger_set_filter(const char *filter);
+const char *logger_filter(void);
+/* The environment that logs here; it follows the filter. */
+const struct fz_env *logger_env(void);
+/* Of an area, LOGGER_BURST warnings of the library at once and LOGGER_PER_S a second after that; the next one
+ * that is shown says how many were not. */
+#define LOGGER_BURST 20u
+#define LOGGER_PER_S 2u
+/* Warnings that were not shown so far. */
+uint64_t logger_suppressed(void);
 /* A line of the program itself. */
 void say(enum fz_log_level level, const char *fmt, ...) FZ_PRINTF(2, 3);
 /* Why the program ends: "NAME: TEXT" on standard error, and among JSON lines also there. Works before

@@ -213,6 +213,16 @@ static const struct command_row *take_command(const struct program *p, struct wo
 	return c;
 }
 
+/* Where a word may also be the argument, only the names of commands are commands. */
+static bool is_command(const struct program *p, const char *word)
+{
+	const struct command_row *c = p->commands;
+
+	while (c && c->name && strcmp(c->name, word) != 0)
+		c++;
+	return c && (c->name || p->positional == NULL);
+}
+
 static void take_word(const struct program *p, struct words *w)
 {
 	if (p->positional == NULL || *p->positional)
@@ -229,7 +239,7 @@ static const struct command_row *parse_words(const struct program *p, struct wor
 	while (w->left > 0) {
 		const char *arg = *w->at;
 		if (only_words || arg[0] != '-' || arg[1] == '\0') {
-			if (p->commands)
+			if (p->commands && (is_command(p, arg) && !only_words))
 				command = take_command(p, w);
 			else
 				take_word(p, w);

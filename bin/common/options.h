@@ -59,7 +59,8 @@ struct program {
 	const char *description; /* one paragraph */
 	const struct option_row *options; /* at most 64 */
 	const struct command_row *commands; /* NULL = none */
-	char **positional; /* where the one argument goes, NULL = none is taken */
+	char **positional; /* where the one argument goes, NULL = none is taken; with commands, only what is
+			    * none of them is the argument, or what stands behind "--" */
 };
 
 /* Parse all; handles --help and --version, and wrong usage, by leaving the program. The command that was

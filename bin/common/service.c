@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
-#include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
+#include "control.h"
 #include "logger.h"
+#include "loop.h"
+#include "manager.h"
 #include "privilege.h"
 #include "report.h"
+#include "summary.h"
 
 /* How long the last words to peers and portal may take. */
 #define GOODBYE_MS 1000
@@ -57,29 +58,6 @@ static void ignore_signals(void)
 	signal(SIGTERM, SIG_IGN);
 }
 
-/* ---- words to others ---- */
-
-static void notify_manager(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-	(void)sd_notify(0, state);
-#else
-	(void)state;
-#endif
-}
-
-static void log_counters(const struct service *s)
-{
-	const char *name;
-	uint64_t value;
-
-	for (size_t i = 0; s->client ? fz_client_counter(s->client, i, &name, &value)
-				     : fz_gateway_counter(s->gateway, i, &name, &value);
-	     i++)
-		if (value > 0)
-			say(FZ_LOG_INFO, "counter: %s: %" PRIu64, name, value);
-}
-
 /* ---- the end ---- */
 
 static enum exit_code end_of(const struct service *s, int err, const char *text)
@@ -101,85 +79,212 @@ static enum exit_code end_of(const struct service *s, int err, const char *text)
 	}
 }
 
+/* ---- one run ---- */
+
+struct running {
+	const struct service *s;
+	struct fz_platform platform;
+	struct fz_run *run;
+	struct loop loop;
+	struct loop_source tunnel;
+	struct control *control;
+	struct manager manager;
+	struct report report;
+	uint64_t started_us;
+	bool want_reload;
+};
+
+/* The token may have been replaced by a new one. What is wrong with it is said; then the old one stays. */
+static void read_token(const struct service *s)
+{
+	char *token = token_reload(s->token);
+	int err = 0;
+
+	if (token)
+		err = s->client ? fz_client_set_token(s->client, token)
+				: fz_gateway_set_token(s->gateway, token);
+	if (err != 0)
+		say(FZ_LOG_WARN, "the token stays: %s", fz_strerror(err));
+	token_free(token);
+}
+
+static void reload(struct running *r)
+{
+	say(FZ_LOG_INFO, "reload: connecting to the portal again");
+	read_token(r->s);
+	fz_run_reconnect(r->run);
+}
+
+static void hang_up(struct running *r)
+{
+	say(FZ_LOG_INFO, r->s->client ? "SIGHUP: starting over, with a new key and new paths"
+				      : "SIGHUP: connecting to the portal again");
+	read_token(r->s);
+	fz_run_reset(r->run);
+}
+
+static char *status(struct running *r)
+{
+	const struct summary about = { .program = r->s->facts->name,
+				       .component = r->s->facts->component,
+				       .uptime_us = loop_now_us() - r->started_us };
+	char *text = NULL, *whole;
+
+	if (fz_run_status(r->run, &text) != 0)
+		return NULL;
+	whole = summary_of_process(&about, text);
+	fz_status_free(logger_env(), text);
+	return whole;
+}
+
+/* For the control socket; a reload happens in the loop, not in the middle of an answer. */
+static char *answer(void *ctx, const char *request)
+{
+	struct running *r = ctx;
+
+	if (strcmp(request, "status") == 0)
+		return status(r);
+	if (strcmp(request, "reload") == 0) {
+		r->want_reload = true;
+		return strdup("{\"ok\":true}");
+	}
+	if (strncmp(request, "log ", 4) == 0 && logger_set_filter(request + 4)) {
+		say(FZ_LOG_INFO, "the log filter is now \"%s\"", logger_filter());
+		return strdup("{\"ok\":true}");
+	}
+	return strdup(strncmp(request, "log ", 4) == 0 ? "{\"error\":\"this is no log filter\"}"
+						       : "{\"error\":\"this is no request\"}");
+}
+
 /* ---- the loop ---- */
 
-static bool is_over(const struct service *s, struct fz_run *run, struct report *report, enum exit_code *ret)
+static bool is_over(struct running *r, enum exit_code *ret)
 {
 	struct fz_event ev;
 
-	while (fz_run_poll_event(run, &ev)) {
-		report_event(report, &ev);
+	while (fz_run_poll_event(r->run, &ev)) {
+		report_event(&r->report, &ev);
 		if (ev.type == FZ_EVENT_DEAD) {
-			*ret = end_of(s, ev.u.dead.err, ev.u.dead.text);
+			*ret = end_of(r->s, ev.u.dead.err, ev.u.dead.text);
 			return true;
 		}
 		if (ev.type == FZ_EVENT_READY) {
-			notify_manager("READY=1");
+			manager_ready();
 			*ret = EXIT_OK;
-			if (s->exit_when_ready)
+			if (r->s->exit_when_ready)
 				return true;
 		}
 	}
 	return false;
 }
 
-static enum exit_code loop(const struct service *s, struct fz_run *run)
+/* The tunnel is looked at in every turn; to be woken is all that is needed. */
+static void tunnel_ready(struct loop_source *s)
 {
-	static struct report report; /* too big for the stack */
+	(void)s;
+}
+
+static int64_t sleep_us(const struct running *r)
+{
+	int64_t us = fz_run_timeout_us(r->run);
+	uint64_t at = manager_next_us(&r->manager), other = control_next_us(r->control), now;
+
+	at = other < at ? other : at;
+	if (at == UINT64_MAX || us == 0)
+		return us;
+	now = loop_now_us();
+	at = at > now ? at - now : 0;
+	return us >= 0 && (uint64_t)us < at ? us : (int64_t)at;
+}
+
+static void obey_signals(struct running *r)
+{
+	if (want_reset) {
+		want_reset = 0;
+		hang_up(r);
+	}
+	if (r->want_reload) {
+		r->want_reload = false;
+		reload(r);
+	}
+}
+
+static enum exit_code turn_until_over(struct running *r)
+{
 	enum exit_code code;
-	int err;
 
 	for (;;) {
+		int err;
 		if (want_stop) {
 			say(FZ_LOG_INFO, "stopping: saying goodbye to peers and portal");
 			return EXIT_OK;
 		}
-		if (want_reset) {
-			want_reset = 0;
-			say(FZ_LOG_INFO, s->client ? "SIGHUP: starting over, with a new key and new paths"
-						   : "SIGHUP: connecting to the portal again");
-			fz_run_reset(run);
-		}
-		err = fz_run_run(run);
-		if (is_over(s, run, &report, &code))
+		obey_signals(r);
+		err = fz_run_dispatch(r->run);
+		if (is_over(r, &code))
 			return code;
 		if (err < 0)
-			return end_of(s, err, fz_strerror(err));
+			return end_of(r->s, err, fz_strerror(err));
+		if (!loop_wait(&r->loop, sleep_us(r)))
+			return end_of(r->s, FZ_ERR_DEAD, "the system refuses to wait");
+		control_handle_timeout(r->control, loop_now_us());
+		manager_handle_timeout(&r->manager, loop_now_us());
 	}
 }
 
+/* ---- begin and end ---- */
+
 static int bind_to(const struct service *s, const struct fz_platform *platform, struct fz_run **ret)
 {
-	struct fz_run_opts opts = { .size = sizeof(opts), .no_watch = s->no_watch };
+	struct fz_run_opts opts = { .size = sizeof(opts), .no_watch = s->settings->no_watch };
 
-	return s->client ? fz_run_client_new(s->env, s->client, platform, &opts, ret)
-			 : fz_run_gateway_new(s->env, s->gateway, platform, &opts, ret);
+	return s->client ? fz_run_client_new(logger_env(), s->client, platform, &opts, ret)
+			 : fz_run_gateway_new(logger_env(), s->gateway, platform, &opts, ret);
+}
+
+/* Everything that may need a privilege. */
+static enum exit_code begin(struct running *r)
+{
+	struct fz_platform_linux_opts opts = { .size = sizeof(opts), .dns_control = r->s->dns_control };
+	int err = fz_platform_linux_new(logger_env(), &opts, &r->platform);
+
+	if (err == 0)
+		err = bind_to(r->s, &r->platform, &r->run);
+	if (err != 0)
+		return privilege_explain(err);
+	r->tunnel = (struct loop_source){ fz_run_fd(r->run), tunnel_ready };
+	if (!loop_open(&r->loop) || !loop_add(&r->loop, &r->tunnel))
+		return privilege_explain(FZ_ERR_IO);
+	r->control = control_open(&r->loop, r->s->settings->status_socket, answer, r);
+	manager_begin(&r->manager, loop_now_us());
+	privilege_drop();
+	return EXIT_OK;
+}
+
+static void end(struct running *r)
+{
+	control_close(r->control);
+	loop_close(&r->loop);
+	fz_run_free(r->run);
+	fz_platform_free(&r->platform);
 }
 
 enum exit_code service_run(const struct service *s)
 {
-	struct fz_platform_linux_opts opts = { .size = sizeof(opts), .dns_control = s->dns_control };
-	struct fz_platform platform;
-	struct fz_run *run;
+	static struct running r; /* too big for the stack */
 	enum exit_code code;
-	int err = fz_platform_linux_new(s->env, &opts, &platform);
 
-	if (err != 0)
-		return privilege_explain(err);
-	err = bind_to(s, &platform, &run);
-	if (err != 0) {
-		fz_platform_free(&platform);
-		return privilege_explain(err);
+	r = (struct running){ .s = s, .loop.fd = -1, .started_us = loop_now_us() };
+	code = begin(&r);
+	if (code == EXIT_OK) {
+		catch_signals(r.run);
+		code = turn_until_over(&r);
+		manager_stopping();
+		summary_log(r.run, loop_now_us() - r.started_us);
+		fz_run_shutdown(r.run, GOODBYE_MS);
+		ignore_signals();
 	}
-	privilege_drop();
-	catch_signals(run);
-	code = loop(s, run);
-	notify_manager("STOPPING=1");
-	fz_run_shutdown(run, GOODBYE_MS);
-	log_counters(s);
-	ignore_signals();
-	fz_run_free(run);
-	fz_platform_free(&platform);
+	end(&r);
 	if (code == EXIT_OK)
 		say(FZ_LOG_INFO, "goodbye");
 	return code;

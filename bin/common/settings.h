@@ -14,6 +14,7 @@
 struct settings {
 	const char *api_url, *name, *id, *log_format, *partition;
 	const char *metrics, *otlp; /* accepted, of no effect */
+	const char *status_socket;
 	bool no_check, no_watch, no_telemetry, flow_logs;
 };
 

@@ -138,16 +138,25 @@ static char *find(const struct token_source *src)
 	return token;
 }
 
-char *token_load(const struct token_source *src)
+/* What comes from outside may be no token; takes it. */
+static char *checked(char *token)
 {
-	char *token = src->text ? strdup(src->text) : find(src);
-
 	if (token == NULL || (strlen(token) <= TOKEN_MAX && is_plausible(token)))
 		return token;
 	complain("what was given as the token is none: it is longer than any, or holds characters that none "
 		 "has");
 	token_free(token);
 	return NULL;
+}
+
+char *token_load(const struct token_source *src)
+{
+	return checked(src->text ? strdup(src->text) : find(src));
+}
+
+char *token_reload(const struct token_source *src)
+{
+	return src->fixed ? NULL : checked(find(src));
 }
 
 void token_free(char *token)

@@ -14,6 +14,8 @@ complete -c fz-gateway -l no-inc-buf -d 'do not raise the system\'s limits for s
 complete -c fz-gateway -l no-telemetry -d 'send no reports'
 complete -c fz-gateway -l no-watch -d 'do not connect to the portal again when the network changes'
 complete -c fz-gateway -l otlp-grpc-endpoint -r -d 'collector of metrics'
+complete -c fz-gateway -l status-socket -r -F -d 'socket by which the running program is asked'
 complete -c fz-gateway -l validate-checksums -d 'warn of wrong checksums in packets from the tunnel device'
 complete -c fz-gateway -s h -l help -d 'show this text'
 complete -c fz-gateway -s V -l version -d 'show the version'
+complete -c fz-gateway -n __fish_use_subcommand -a 'log reload status help'

@@ -2,6 +2,7 @@
 /* fz-client: brings a machine's traffic to the resources its user may reach. */
 #include <string.h>
 
+#include "ask.h"
 #include "logger.h"
 #include "privilege.h"
 #include "service.h"
@@ -21,7 +22,9 @@ static const struct program_facts facts = {
 		"headless-client/1.5.12", /* portal and peers judge by the version whose messages we speak */
 };
 
-static struct settings settings;
+#define STATUS_SOCKET "/run/fz-client/status.sock"
+
+static struct settings settings = { .status_socket = STATUS_SOCKET };
 static const char *token_path = TOKEN_FILE, *dns_control, *log_dir;
 static bool check_only, exit_when_up, inc_buf, internet;
 
@@ -63,6 +66,8 @@ static const struct option_row options[] = {
 	  "do not start over when the network changes", NULL, NULL },
 	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPTION_TEXT, &settings.otlp, "HOST:PORT",
 	  "collector of metrics", "there are no metrics", NULL },
+	{ "status-socket", 0, "FIREZONE_STATUS_SOCKET", OPTION_PATH, &settings.status_socket, "PATH",
+	  "socket by which the running program is asked; default " STATUS_SOCKET, NULL, NULL },
 	{ "token-path", 0, "FIREZONE_TOKEN_PATH", OPTION_PATH, &token_path, "FILE",
 	  "file that holds the token, root:root, mode 0600; default " TOKEN_FILE, NULL, NULL },
 	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, NULL, NULL,
@@ -118,7 +123,51 @@ static enum exit_code run_sign_out(void)
 	return sign_out(token_path, force);
 }
 
+static const struct program status_program = {
+	.name = "fz-client status",
+	.is_command = true,
+	.synopsis = ASK_STATUS_SYNOPSIS,
+	.description = ASK_STATUS_TEXT,
+	.options = ask_status_options,
+};
+
+static const struct program log_program = {
+	.name = "fz-client log",
+	.is_command = true,
+	.synopsis = ASK_LOG_SYNOPSIS,
+	.description = ASK_LOG_TEXT,
+	.options = ask_no_options,
+	.positional = &ask_filter,
+};
+
+static const struct program reload_program = {
+	.name = "fz-client reload",
+	.is_command = true,
+	.synopsis = ASK_RELOAD_SYNOPSIS,
+	.description = ASK_RELOAD_TEXT,
+	.options = ask_no_options,
+};
+
+static enum exit_code run_status(void)
+{
+	return ask_status(settings.status_socket);
+}
+
+static enum exit_code run_log(void)
+{
+	return ask_log(settings.status_socket);
+}
+
+static enum exit_code run_reload(void)
+{
+	return ask_reload(settings.status_socket);
+}
+
 static const struct command_row commands[] = {
+	{ "log", "give the running program another log filter", &log_program, run_log },
+	{ "reload", "let the running program read its token again and connect to the portal anew",
+	  &reload_program, run_reload },
+	{ "status", "show what the running program knows", &status_program, run_status },
 	{ "sign-in", "sign in with a browser and store the token", &sign_in_program, run_sign_in },
 	{ "sign-out", "delete the stored token", &sign_out_program, run_sign_out },
 	{ "standalone", "run; the same as no command", NULL, NULL },
@@ -142,13 +191,14 @@ static enum fz_dns_control dns_method(void)
 	return strcmp(dns_control, "disabled") == 0 ? FZ_DNS_CONTROL_DISABLED : FZ_DNS_CONTROL_RESOLV_CONF;
 }
 
-static enum exit_code run(const struct fz_env *env, const char *token)
+static enum exit_code run(const char *token, const struct token_source *source)
 {
-	struct service s = { .env = env,
+	struct service s = { .facts = &facts,
+			     .settings = &settings,
+			     .token = source,
 			     .dns_control = dns_method(),
 			     .token_home = token_path,
-			     .exit_when_ready = exit_when_up,
-			     .no_watch = settings.no_watch };
+			     .exit_when_ready = exit_when_up };
 	struct fz_client_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
 	struct resolved r;
 	struct smbios machine;
@@ -166,7 +216,7 @@ static enum exit_code run(const struct fz_env *env, const char *token)
 	o.device_uuid = machine.has_uuid ? machine.uuid : NULL;
 	o.max_partition_us = r.partition_us;
 	o.internet = internet;
-	if (fz_client_new(env, &o, r.now_us, &s.client) != 0) {
+	if (fz_client_new(logger_env(), &o, r.now_us, &s.client) != 0) {
 		complain("an option cannot be used; the log line before this one says which");
 		return EXIT_USAGE;
 	}
@@ -183,8 +233,8 @@ static enum exit_code run(const struct fz_env *env, const char *token)
 int main(int argc, char **argv)
 {
 	char *env_token = token_from_environment(), *token;
+	struct token_source source = { .text = env_token, .credential = "FIREZONE_TOKEN" };
 	const struct command_row *command;
-	struct fz_env env;
 	enum exit_code code;
 
 	settings_begin(program.name);
@@ -196,11 +246,12 @@ int main(int argc, char **argv)
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
 		return code;
-	env = logger_env();
-	token = token_load(&(struct token_source){
-		.text = env_token, .credential = "FIREZONE_TOKEN", .path = token_path });
+	source.path = token_path;
+	token = token_load(&source);
+	source.fixed = source.text != NULL;
+	source.text = NULL;
 	token_free(env_token);
-	code = token ? run(&env, token) : EXIT_TOKEN;
+	code = token ? run(token, &source) : EXIT_TOKEN;
 	token_free(token);
 	return code;
 }

@@ -2,6 +2,7 @@
 /* fz-gateway: lets clients reach the resources of a site that they were granted. */
 #include <string.h>
 
+#include "ask.h"
 #include "logger.h"
 #include "privilege.h"
 #include "service.h"
@@ -17,7 +18,9 @@ static const struct program_facts facts = {
 	.component = "gateway/1.6.1", /* portal and peers judge by the version whose messages we speak */
 };
 
-static struct settings settings = { .partition = "24h" };
+#define STATUS_SOCKET "/run/fz-gateway/status.sock"
+
+static struct settings settings = { .partition = "24h", .status_socket = STATUS_SOCKET };
 static const char *health_addr;
 static char *token_argument;
 static bool no_inc_buf, validate_checksums;
@@ -50,6 +53,8 @@ static const struct option_row options[] = {
 	  "do not connect to the portal again when the network changes", NULL, NULL },
 	{ "otlp-grpc-endpoint", 0, "OTLP_GRPC_ENDPOINT", OPTION_TEXT, &settings.otlp, "HOST:PORT",
 	  "collector of metrics", "there are no metrics", NULL },
+	{ "status-socket", 0, "FIREZONE_STATUS_SOCKET", OPTION_PATH, &settings.status_socket, "PATH",
+	  "socket by which the running program is asked; default " STATUS_SOCKET, NULL, NULL },
 	{ "validate-checksums", 0, "FIREZONE_VALIDATE_CHECKSUMS", OPTION_FLAG, &validate_checksums, NULL,
 	  "warn of wrong checksums in packets from the tunnel device", "checksums are not looked at", NULL },
 	{ "", 0, "FIREZONE_TOKEN", OPTION_TEXT, NULL, NULL, "the token; it is erased once it was read", NULL,
@@ -63,20 +68,71 @@ static const struct option_row options[] = {
 	{ NULL, 0, NULL, OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
 };
 
+static const struct program status_program = {
+	.name = "fz-gateway status",
+	.is_command = true,
+	.synopsis = ASK_STATUS_SYNOPSIS,
+	.description = ASK_STATUS_TEXT,
+	.options = ask_status_options,
+};
+
+static const struct program log_program = {
+	.name = "fz-gateway log",
+	.is_command = true,
+	.synopsis = ASK_LOG_SYNOPSIS,
+	.description = ASK_LOG_TEXT,
+	.options = ask_no_options,
+	.positional = &ask_filter,
+};
+
+static const struct program reload_program = {
+	.name = "fz-gateway reload",
+	.is_command = true,
+	.synopsis = ASK_RELOAD_SYNOPSIS,
+	.description = ASK_RELOAD_TEXT,
+	.options = ask_no_options,
+};
+
+static enum exit_code run_status(void)
+{
+	return ask_status(settings.status_socket);
+}
+
+static enum exit_code run_log(void)
+{
+	return ask_log(settings.status_socket);
+}
+
+static enum exit_code run_reload(void)
+{
+	return ask_reload(settings.status_socket);
+}
+
+static const struct command_row commands[] = {
+	{ "log", "give the running program another log filter", &log_program, run_log },
+	{ "reload", "let the running program read its token again and connect to the portal anew",
+	  &reload_program, run_reload },
+	{ "status", "show what the running program knows", &status_program, run_status },
+	{ "help", "show this text, or that of a command", NULL, NULL },
+	{ NULL, NULL, NULL, NULL },
+};
+
 static const struct program program = {
 	.name = "fz-gateway",
-	.synopsis = "[OPTIONS] [TOKEN]",
+	.synopsis = "[OPTIONS] [TOKEN | COMMAND]",
 	.description =
 		"fz-gateway lets Firezone clients reach the resources of this site that they were granted.",
 	.options = options,
+	.commands = commands,
 	.positional = &token_argument,
 };
 
-static enum exit_code run(const struct fz_env *env, const char *token)
+static enum exit_code run(const char *token, const struct token_source *source)
 {
-	struct service s = { .env = env,
-			     .token_home = "FIREZONE_TOKEN or the credential of that name",
-			     .no_watch = settings.no_watch };
+	struct service s = { .facts = &facts,
+			     .settings = &settings,
+			     .token = source,
+			     .token_home = "FIREZONE_TOKEN or the credential of that name" };
 	struct fz_gateway_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
 	struct resolved r;
 	enum exit_code code = settings_resolve(&settings, &facts, &r);
@@ -89,7 +145,7 @@ static enum exit_code run(const struct fz_env *env, const char *token)
 	o.name = r.name;
 	o.user_agent = r.agent;
 	o.max_partition_us = r.partition_us;
-	if (fz_gateway_new(env, &o, r.now_us, &s.gateway) != 0) {
+	if (fz_gateway_new(logger_env(), &o, r.now_us, &s.gateway) != 0) {
 		complain("an option cannot be used; the log line before this one says which");
 		return EXIT_USAGE;
 	}
@@ -118,19 +174,25 @@ static char *take_argument(char *env_token)
 int main(int argc, char **argv)
 {
 	char *given = token_from_environment(), *token;
-	struct fz_env env;
+	struct token_source source = { .credential = "FIREZONE_TOKEN" };
+	const struct command_row *command;
 	enum exit_code code;
 
 	settings_begin(program.name);
-	(void)options_parse(&program, argc, argv);
+	command = options_parse(&program, argc, argv);
+	if (command && command->run) {
+		token_free(given);
+		return command->run();
+	}
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
 		return code;
-	env = logger_env();
-	given = take_argument(given);
-	token = token_load(&(struct token_source){ .text = given, .credential = "FIREZONE_TOKEN" });
+	source.text = given = take_argument(given);
+	token = token_load(&source);
+	source.fixed = source.text != NULL;
+	source.text = NULL;
 	token_free(given);
-	code = token ? run(&env, token) : EXIT_TOKEN;
+	code = token ? run(token, &source) : EXIT_TOKEN;
 	token_free(token);
 	return code;
 }

@@ -144,6 +144,11 @@ FZ_API void fz_client_set_internet(struct fz_client *c, bool on, uint64_t now_us
 /** Resource number @p i of those that there are, the Internet resource first, then by name; false = no such
  *  number. ::FZ_EVENT_RESOURCES tells when the list or a status has changed. */
 FZ_API bool fz_client_resource(struct fz_client *c, size_t i, struct fz_resource *ret);
+/** Connect to the portal again; resources, keys and connections stay. */
+FZ_API void fz_client_reconnect(struct fz_client *c, uint64_t now_us);
+/** Use another token from the next portal connection on; copied. A connection that is up stays.
+ * @retval FZ_ERR_INVAL  that is no token; the old one stays  @retval FZ_ERR_NOMEM  likewise */
+FZ_API FZ_MUST_CHECK int fz_client_set_token(struct fz_client *c, const char *token);
 /** Say goodbye to all peers and close the portal connection; drain the outputs afterwards. */
 FZ_API void fz_client_shutdown(struct fz_client *c, uint64_t now_us);
 

@@ -103,6 +103,9 @@ FZ_API bool fz_gateway_poll_event(struct fz_gateway *g, struct fz_event *ret);
 
 /** Connect to the portal again (other network, SIGHUP); grants and connections stay. */
 FZ_API void fz_gateway_reconnect(struct fz_gateway *g, uint64_t now_us);
+/** Use another token from the next portal connection on; copied. A connection that is up stays.
+ * @retval FZ_ERR_INVAL  that is no token; the old one stays  @retval FZ_ERR_NOMEM  likewise */
+FZ_API FZ_MUST_CHECK int fz_gateway_set_token(struct fz_gateway *g, const char *token);
 /** Say goodbye to all peers and close the portal connection; drain the outputs afterwards. */
 FZ_API void fz_gateway_shutdown(struct fz_gateway *g, uint64_t now_us);
 

@@ -67,6 +67,9 @@ FZ_API FZ_MUST_CHECK int fz_run_run(struct fz_run *r);
 FZ_API void fz_run_wake(struct fz_run *r);
 /** The network changed or SIGHUP: a client resets, a gateway connects to the portal again. */
 FZ_API void fz_run_reset(struct fz_run *r);
+/** Connect to the portal again, with the token of fz_client_set_token() or fz_gateway_set_token(); peers stay
+ * connected. */
+FZ_API void fz_run_reconnect(struct fz_run *r);
 /** Say goodbye to peers and portal; waits at most @p timeout_ms for the last bytes to leave. */
 FZ_API void fz_run_shutdown(struct fz_run *r, uint32_t timeout_ms);
 

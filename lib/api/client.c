@@ -70,3 +70,8 @@ int fz_client_reset(struct fz_client *c, uint64_t now_us)
 {
 	return client_reset(client_of(c), now_us);
 }
+
+void fz_client_reconnect(struct fz_client *c, uint64_t now_us)
+{
+	endpoint_reconnect(client_endpoint_of(c), now_us);
+}

@@ -91,6 +91,10 @@
 	{                                                                                                    \
 		endpoint_shutdown(endpoint_of(o), now_us);                                                   \
 	}                                                                                                    \
+	int prefix##_set_token(object *o, const char *token)                                                 \
+	{                                                                                                    \
+		return portal_set_token(endpoint_portal(endpoint_of(o)), token);                             \
+	}                                                                                                    \
 	bool prefix##_counter(object *o, size_t i, const char **ret_name, uint64_t *ret_value)               \
 	{                                                                                                    \
 		return endpoint_counter(endpoint_of(o), i, ret_name, ret_value);                             \

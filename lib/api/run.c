@@ -421,6 +421,13 @@ void fz_run_reset(struct fz_run *r)
 	serve_events(r);
 }
 
+void fz_run_reconnect(struct fz_run *r)
+{
+	read_clock(r);
+	endpoint_reconnect(r->endpoint, r->now_us);
+	serve_events(r);
+}
+
 void fz_run_shutdown(struct fz_run *r, uint32_t timeout_ms)
 {
 	uint64_t until;

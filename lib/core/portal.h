@@ -44,6 +44,9 @@ void portal_free(struct portal *p);
 /* Our WireGuard key; part of every dial from now on. A changed key needs portal_reconnect(). */
 void portal_set_public_key(struct portal *p, const struct fz_key *key);
 
+/* The token of the next dials; copied. FZ_ERR_INVAL: it is none, the old one stays. FZ_ERR_NOMEM. */
+int portal_set_token(struct portal *p, const char *token);
+
 /* Inputs. */
 void portal_handle_connected(struct portal *p, uint64_t now_us);
 /* Any number of bytes; borrowed for the call. */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "core/portal_priv.h"
+#include "fzconn/error.h"
 
 #define TOKEN_MAX 8000 /* a portal reads header lines of up to 10,000 bytes */
 
@@ -72,4 +73,18 @@ bool portal_opts_copy(struct portal *p, const struct portal_opts *o)
 bool portal_uses_tls(const struct portal *p)
 {
 	return p->url.tls;
+}
+
+int portal_set_token(struct portal *p, const char *token)
+{
+	char *copy;
+
+	if (strlen(token) > TOKEN_MAX || !token_is_good(token))
+		return FZ_ERR_INVAL;
+	copy = copy_token(p->env, token);
+	if (copy == NULL)
+		return FZ_ERR_NOMEM;
+	fz_free_secret(p->env, p->token);
+	p->token = copy;
+	return 0;
 }

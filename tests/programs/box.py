@@ -44,6 +44,7 @@ def enter():
             os.mkdir(f"{folder}/{name}")
         sandbox.mount("overlay", "/etc", "overlay", 0, f"lowerdir=/etc,upperdir={folder}/upper,workdir={folder}/work")
         sandbox.mount("tmpfs", "/var/lib", "tmpfs")
+        sandbox.mount("tmpfs", "/run", "tmpfs")
     except OSError as problem:
         skip(f"no namespaces of our own: {problem}")
     with open("/etc/machine-id", "w", encoding="ascii") as file:

@@ -49,9 +49,9 @@ class Docs(unittest.TestCase):
             for variable in re.findall(r"^  ([A-Z_]+)$", text, re.M):
                 self.assertIn(f"*{variable}*", page)
             commands = re.findall(r"^  ([a-z-]+)$", text.partition("Commands:\n")[2].partition("\n\n")[0], re.M)
-            self.assertEqual(len(commands), 4 if name == "fz-client" else 0)
+            self.assertEqual(len(commands), 7 if name == "fz-client" else 4)
             for command in commands:
-                self.assertRegex(page, rf"(?m)^\*{command}\*( \[_command_\])?$")
+                self.assertRegex(page, rf"(?m)^\*{command}\*( \[?[_*].*)?$")
                 for shell in f"{name}.bash", f"_{name}", f"{name}.fish":
                     self.assertIn(command, read("bin", "completion", shell))
 
@@ -71,7 +71,7 @@ class Docs(unittest.TestCase):
                 if "|" in value:
                     self.assertEqual(complete(f"--{option}", ""), value.split("|"))
                     self.assertEqual(complete(f"--{option}", "=", ""), value.split("|"))
-                elif value and option not in ("token-path", "log-dir"):
+                elif value and option not in ("token-path", "log-dir", "status-socket"):
                     self.assertEqual(complete(f"--{option}", ""), [])
 
     def test_zsh(self):

@@ -31,6 +31,7 @@ BOTH = [
     ("log-format", None, "FIREZONE_LOG_FORMAT", FORMATS, False),
     ("no-check", None, None, FLAG, False),
     ("no-watch", None, None, FLAG, False),
+    ("status-socket", None, "FIREZONE_STATUS_SOCKET", PATHS, False),
 ]
 ROWS = {
     "client": BOTH + [
@@ -146,6 +147,16 @@ class Options(unittest.TestCase):
         for words in (["sign-out", "--token-path", "/x"], ["sign-out", "-V"], ["sign-in", "-f"], ["sign-in", "word"],
                       ["sign-in", "--auth-base-url", "x"], ["help", "bogus"]):
             self.bad("client", *words)
+        for which in ROWS:  # without a running program
+            for words in (["status"], ["status", "--json"], ["log", "info"], ["reload"]):
+                code, out, err = self.start(which, "--status-socket", "/nonexistent/socket", *words)
+                self.assertEqual((code, out), (FAILED, ""))
+                self.assertIn("it does not run, or has another status socket than /nonexistent/socket", err)
+            for words in (["status", "word"], ["status", "--watch=2"], ["log"], ["log", "a", "b"], ["reload", "now"]):
+                code, _, err = self.start(which, *words)
+                self.assertEqual((code, err.count("\n")), (USAGE, 1), words)
+            code, _, err = self.start(which, "--status-socket", "/" + "x" * 108, "status")
+            self.assertEqual((code, "too long" in err), (FAILED, True), err)
         self.bad("gateway", "--no", "--no-inc")  # no abbreviations
 
     def test_log_filter(self):
@@ -189,7 +200,12 @@ class Options(unittest.TestCase):
                 self.assertRegex(out, rf"(?m)^  {code}  \w")
             for words in (["-h"], ["--help", "--bogus"], ["--no-check", "-h"]):
                 self.assertEqual(self.start(which, *words, FIREZONE_NO_TELEMETRY="1")[0:2], (0, out))
-        self.assertEqual(self.start("client", "help")[0:2], self.start("client", "--help")[0:2])
+        for which in ROWS:
+            self.assertEqual(self.start(which, "help")[0:2], self.start(which, "--help")[0:2])
+            for word in "status", "log", "reload":
+                code, out, _ = self.start(which, word, "-h")
+                self.assertEqual((code, f"Usage: fz-{which} {word}" in out), (0, True))
+                self.assertEqual(self.start(which, "help", word)[0:2], (0, out))
         for word, option in ("sign-in", "--account-slug"), ("sign-out", "--force"):
             code, out, _ = self.start("client", word, "-h")
             self.assertEqual((code, option in out, "--token-path" in out), (0, True, False))
