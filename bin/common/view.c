@@ -93,13 +93,18 @@ static void view_traffic(json_t *root, FILE *out)
 
 static void view_dns(json_t *root, FILE *out)
 {
-	json_t *dns = json_object_get(root, "dns");
-	const char *key;
+	static const struct {
+		const char *key, *title;
+	} lists[] = { { "dns_system", "of the system" },
+		      { "dns_used", "in use" },
+		      { "dns_tunnel", "in the tunnel" } };
 	char list[1024];
-	json_t *v;
 
-	json_object_foreach(dns, key, v) if (json_is_array(v))
-		fprintf(out, "DNS %s: %s\n", key, join(v, list, sizeof(list)));
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		json_t *v = json_object_get(root, lists[i].key);
+		if (json_array_size(v) > 0)
+			fprintf(out, "Name servers %s: %s\n", lists[i].title, join(v, list, sizeof(list)));
+	}
 }
 
 static void view_relays(json_t *root, FILE *out)

@@ -30,12 +30,30 @@ static struct jv *platform_status(const struct fz_platform *p)
 	return NULL;
 }
 
+/* Servers outside of the tunnel; those that the role uses are put in by the role. */
+static struct jv *system_dns(const struct fz_platform *p)
+{
+	struct fz_ip servers[16];
+	size_t n = p->ops->dns_servers(p->ctx, servers, 16);
+	char text[FZ_IP_STRLEN];
+	struct jv *v = jv_array();
+
+	for (size_t i = 0; i < n && i < 16; i++) {
+		if (!jv_push_str(v, fz_ip_format(&servers[i], text))) {
+			jv_free(v);
+			return NULL;
+		}
+	}
+	return v;
+}
+
 int status_text(const struct fz_env *env, struct jv *root, const struct fz_platform *platform, char **ret)
 {
 	bool good = jv_set_u64(root, "format", FZ_STATUS_FORMAT) && jv_set_str(root, "version", fz_version());
 
 	if (platform)
-		good &= jv_set(root, "platform", platform_status(platform));
+		good &= jv_set(root, "platform", platform_status(platform)) &&
+			jv_set(root, "dns_system", system_dns(platform));
 	*ret = good ? jv_dump(env, root, NULL) : NULL;
 	jv_free(root);
 	return *ret ? 0 : FZ_ERR_NOMEM;
