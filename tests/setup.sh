@@ -54,6 +54,7 @@ debhelper /usr/bin/dh
 dpkg-dev /usr/bin/dpkg-buildpackage
 fakeroot /usr/bin/fakeroot
 debootstrap /usr/sbin/debootstrap
+systemd-container /usr/bin/systemd-nspawn
 git /usr/bin/git
 '
 # programs of other people that tests and benches run against
