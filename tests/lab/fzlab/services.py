@@ -213,11 +213,14 @@ def gateway(lab):
 
 
 def client(lab, name="client"):
+    start_client(lab, name, ready=lambda: tunnel_is_up(lab, name))
+    settle(getattr(lab.options, name))
+
+
+def start_client(lab, name="client", ready=None):
     env = firezone_env(lab, name)
     env["FIREZONE_DNS_CONTROL"] = lab.options.dns
-    whose = getattr(lab.options, name)
-    lab.start(name, name, [program("client", whose)], env=env, ready=lambda: tunnel_is_up(lab, name))
-    settle(whose)
+    lab.start(name, name, [program("client", getattr(lab.options, name))], env=env, ready=ready)
 
 
 def tunnel_is_up(lab, name):
