@@ -77,6 +77,8 @@ static void client_timeout(void *role, uint64_t now_us)
 	while (dns_nat_handle_timeout(c->nat, now_us, &ring))
 		client_reject(c, &ring, ICMP_NET_UNREACHABLE);
 	client_announce_all(c, now_us);
+	dns_stub_handle_timeout(c->stub, now_us);
+	client_dns_drain(c, now_us);
 	c->list_changed |= sites_handle_timeout(&c->resources.sites, now_us);
 	if (!c->routes_changed || c->retry_us <= now_us)
 		client_publish(c, now_us);
@@ -89,10 +91,11 @@ static void client_timeout(void *role, uint64_t now_us)
 static uint64_t client_next_timeout(const void *role)
 {
 	const struct client *c = role;
-	uint64_t at = fz_min_us(c->resync_us, c->routes_changed ? c->retry_us : FZ_NEVER_US);
+	bool is_due = c->routes_changed && c->ipv4.family != FZ_FAMILY_NONE;
+	uint64_t at = fz_min_us(c->resync_us, is_due ? c->retry_us : FZ_NEVER_US);
 
 	at = fz_min_us(at, fz_min_us(first_waiter(&c->resources), c->resources.sites.next_us));
-	return fz_min_us(at, dns_nat_next_timeout(c->nat));
+	return fz_min_us(at, fz_min_us(dns_nat_next_timeout(c->nat), dns_stub_next_timeout(c->stub)));
 }
 
 static const struct endpoint_ops client_ops = {
@@ -103,6 +106,10 @@ static const struct endpoint_ops client_ops = {
 	.control = client_control,
 	.timeout = client_timeout,
 	.next_timeout = client_next_timeout,
+	.dns_answer = client_dns_answer,
+	.dns_request = client_dns_request,
+	.dns_listen_failed = client_dns_listen_failed,
+	.system_dns = client_dns_system,
 };
 
 /* ---- life ---- */
@@ -114,6 +121,8 @@ static int make_parts(struct client *c, const struct endpoint_opts *opts, uint64
 
 	if (err == 0)
 		err = resources_init(&c->resources, c->env, c->proxies);
+	if (err == 0)
+		err = dns_stub_new(c->env, c->proxies, &c->stub);
 	if (err == 0)
 		err = gateways_init(&c->gateways, c->env);
 	if (err == 0)
@@ -149,6 +158,7 @@ void client_free(struct client *c)
 		sites_unref(&c->resources.sites, g->site);
 	gateways_clear(&c->gateways);
 	resources_clear(&c->resources);
+	dns_stub_free(c->stub);
 	dns_nat_free(c->nat);
 	proxy_ips_free(c->proxies);
 	endpoint_free(c->endpoint);
@@ -168,5 +178,11 @@ const struct resources *client_resources(const struct client *c)
 
 int client_reset(struct client *c, uint64_t now_us)
 {
-	return endpoint_reset(c->endpoint, now_us);
+	int err = endpoint_reset(c->endpoint, now_us);
+
+	if (err != 0)
+		return err;
+	dns_stub_reset(c->stub, now_us);
+	client_dns_drain(c, now_us);
+	return 0;
 }

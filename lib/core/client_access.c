@@ -68,8 +68,10 @@ void client_gateway_silent(struct client *c, const struct gateway_peer *g, uint6
 
 /* ---- gateways ---- */
 
-static void unserve(struct resource *res)
+static void unserve(struct client *c, struct resource *res, uint64_t now_us)
 {
+	if (res->type == PORTAL_RESOURCE_DNS)
+		dns_stub_site_down(c->stub, &res->id, now_us);
 	res->last_gateway = res->gateway->id;
 	res->was_served = true;
 	res->gateway = NULL;
@@ -82,13 +84,14 @@ void client_gateway_lost(struct client *c, struct gateway_peer *g, bool failed, 
 	g->waiting = (struct pending){ 0 };
 	for (size_t i = 0; i < c->resources.len; i++)
 		if (c->resources.v[i]->gateway == g)
-			unserve(c->resources.v[i]);
+			unserve(c, c->resources.v[i], now_us);
 	dns_nat_forget_gateway(c->nat, g->ref);
 	if (g->site && g->up)
 		sites_gateway_down(g->site);
 	sites_unref(&c->resources.sites, g->site);
 	gateways_remove(&c->gateways, g);
 	c->list_changed = true;
+	client_dns_drain(c, now_us);
 	if (failed)
 		client_reject(c, &ring, ICMP_NET_UNREACHABLE);
 	else
@@ -122,8 +125,9 @@ void client_withdraw(struct client *c, struct resource *res, uint64_t now_us)
 
 	if (g == NULL)
 		return;
-	unserve(res);
+	unserve(c, res, now_us);
 	stop_serving(c, g, &res->id, now_us);
+	client_dns_drain(c, now_us);
 }
 
 static void set_up(struct gateway_peer *g)
@@ -246,12 +250,14 @@ static void tell_granted(struct client *c, const struct resource *res, const str
 	endpoint_event(c->endpoint, &ev);
 }
 
-static void no_connection(struct client *c, struct resource *res, int err)
+static void no_connection(struct client *c, struct resource *res, int err, uint64_t now_us)
 {
 	struct pending ring = resource_take_waiting(&c->resources, res);
 
 	fz_warn(c->env, "client", "no connection to the gateway: %s", fz_strerror(err));
 	client_reject(c, &ring, ICMP_NET_UNREACHABLE);
+	dns_stub_site_down(c->stub, &res->id, now_us);
+	client_dns_drain(c, now_us);
 }
 
 void client_granted(struct client *c, const struct portal_authz_created *a, uint64_t now_us)
@@ -285,7 +291,7 @@ void client_granted(struct client *c, const struct portal_authz_created *a, uint
 	fz_wipe(&params, sizeof(params));
 	g = err == 0 ? gateway_upsert(c, a, ref, now_us) : NULL;
 	if (g == NULL || (err = gateways_allow(&c->gateways, g, res)) != 0) {
-		no_connection(c, res, err ? err : FZ_ERR_NOMEM);
+		no_connection(c, res, err ? err : FZ_ERR_NOMEM, now_us);
 		if (g)
 			close_unused(c, g, now_us);
 		else if (err == 0)
@@ -297,6 +303,8 @@ void client_granted(struct client *c, const struct portal_authz_created *a, uint
 	tell_granted(c, res, g);
 	ring = resource_take_waiting(&c->resources, res);
 	client_replay(c, &ring, now_us);
+	dns_stub_site_up(c->stub, &res->id, now_us);
+	client_dns_drain(c, now_us);
 }
 
 /* Once for each reason; a grant makes it news again. */
@@ -331,4 +339,7 @@ void client_refused(struct client *c, const struct portal_authz_failed *f, uint6
 	/* An error now is worth more than an answer perhaps later. */
 	ring = resource_take_waiting(&c->resources, res);
 	client_reject(c, &ring, client_error_of(res));
+	if (res->gateway == NULL)
+		dns_stub_site_down(c->stub, &res->id, now_us);
+	client_dns_drain(c, now_us);
 }

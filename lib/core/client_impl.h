@@ -4,12 +4,15 @@
  *   client_portal.c     what the portal says
  *   client_access.c     who serves which resource: grants, refusals, gateways that come and go
  *   client_resources.c  resources that come and go, the interface, the list for people
- *   client_packets.c    packets from the TUN and to it */
+ *   client_packets.c    packets from the TUN and to it
+ *   client_dns.c        its stub resolver */
 #ifndef CORE_CLIENT_IMPL_H
 #define CORE_CLIENT_IMPL_H
 
 #include "core/client.h"
+#include "core/client_dns.h"
 #include "core/dns_nat.h"
+#include "core/dns_stub.h"
 #include "core/gateways.h"
 #include "wire/icmp.h"
 
@@ -25,9 +28,11 @@ struct client {
 	struct resources resources;
 	struct gateways gateways;
 	struct dns_nat *nat;
+	struct dns_stub *stub;
+	uint16_t dns_port; /* of the listener for DNS by TCP */
 	struct fz_ip ipv4, ipv6;
 	char *search_domain; /* NULL = none */
-	bool routes_changed, list_changed;
+	bool routes_changed, list_changed, names_changed;
 	uint64_t list_digest; /* of the list that the host was told of */
 	uint64_t retry_us; /* of telling the host about the interface */
 	uint64_t resync_us; /* a change was lost for want of memory: ask the portal for everything then */
@@ -74,6 +79,9 @@ void client_control(void *role, uint32_t ref, uint8_t type, const uint8_t *paylo
  * error. Both empty the ring. */
 void client_replay(struct client *c, struct pending *ring, uint64_t now_us);
 void client_reject(struct client *c, struct pending *ring, enum icmp_error what);
+/* Drop a packet and tell its sender. */
+void client_refuse(struct client *c, enum endpoint_drop why, enum icmp_error what, struct fz_pkt *pkt,
+		   const struct ip_view *view);
 /* The error for packets to a resource that was refused. */
 enum icmp_error client_error_of(const struct resource *res);
 

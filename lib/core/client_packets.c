@@ -43,7 +43,7 @@ void client_reject(struct client *c, struct pending *ring, enum icmp_error what)
 	pending_clear(ring);
 }
 
-static void refuse(struct client *c, enum endpoint_drop why, enum icmp_error what, struct fz_pkt *pkt,
+void client_refuse(struct client *c, enum endpoint_drop why, enum icmp_error what, struct fz_pkt *pkt,
 		   const struct ip_view *view)
 {
 	endpoint_drop(c->endpoint, why);
@@ -67,7 +67,7 @@ static void wait_for_access(struct client *c, struct resource *res, struct fz_pk
 			    const struct ip_view *view, uint64_t now_us)
 {
 	if (res->refused && now_us < res->asked_us + CLIENT_ASK_GAP_US) {
-		refuse(c, DROP_NO_ACCESS, client_error_of(res), pkt, view);
+		client_refuse(c, DROP_NO_ACCESS, client_error_of(res), pkt, view);
 		return;
 	}
 	endpoint_drop_many(c->endpoint, DROP_PENDING, resource_wait(&c->resources, res, pkt, view, now_us));
@@ -90,7 +90,7 @@ static void send_to_resource(struct client *c, const struct choice *to, struct f
 			     const struct ip_view *view, uint64_t now_us)
 {
 	if (!to->permitted)
-		refuse(c, DROP_FILTER, ICMP_PROHIBITED, pkt, view);
+		client_refuse(c, DROP_FILTER, ICMP_PROHIBITED, pkt, view);
 	else if (to->res->gateway == NULL)
 		wait_for_access(c, to->res, pkt, view, now_us);
 	else if (to->domain == NULL || !hold_for_name(c, to, pkt, view, now_us))
@@ -103,9 +103,9 @@ static void send_nowhere(struct client *c, const struct choice *to, struct fz_pk
 			 const struct ip_view *view)
 {
 	if (to->wrong_family)
-		refuse(c, DROP_DESTINATION, ICMP_NET_UNREACHABLE, pkt, view);
+		client_refuse(c, DROP_DESTINATION, ICMP_NET_UNREACHABLE, pkt, view);
 	else if (range_is_proxy(&view->dst))
-		refuse(c, DROP_DESTINATION, ICMP_PROHIBITED, pkt, view);
+		client_refuse(c, DROP_DESTINATION, ICMP_PROHIBITED, pkt, view);
 	else
 		endpoint_drop(c->endpoint, DROP_DESTINATION);
 }
@@ -126,8 +126,12 @@ void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint6
 		endpoint_drop(c->endpoint, DROP_SOURCE);
 		return;
 	}
-	if (is_own(c, &view->dst) || range_is_sentinel(&view->dst)) {
+	if (is_own(c, &view->dst)) {
 		endpoint_drop(c->endpoint, DROP_DESTINATION);
+		return;
+	}
+	if (range_is_sentinel(&view->dst)) {
+		client_dns_packet(c, pkt, view, now_us);
 		return;
 	}
 	if (view->kind == IP_ICMP_OTHER || view->kind == IP_OTHER) {

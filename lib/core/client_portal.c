@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the portal says to the client. */
+#include <string.h>
+
 #include "base/log.h"
 #include "core/client_impl.h"
+#include "wire/dns.h"
 
 static void on_init(struct client *c, const struct portal_init *init, uint64_t now_us)
 {
@@ -27,6 +30,16 @@ static void on_candidates(struct client *c, const struct portal_candidates *v, b
 			fz_debug(c->env, "client", "candidate ignored (%s): %s", fz_strerror(err),
 				 v->texts[i]);
 	}
+}
+
+static void on_pool_name(struct client *c, const struct portal_pool_domain *d, bool found, uint64_t now_us)
+{
+	int rcode = DNS_NOERROR;
+
+	if (!found)
+		rcode = strcmp(d->reason_text, "not_found") == 0 ? DNS_NXDOMAIN : DNS_SERVFAIL;
+	dns_stub_handle_pool(c->stub, &d->resource_id, d->domain, rcode, &d->ipv4, &d->ipv6, now_us);
+	client_dns_drain(c, now_us);
 }
 
 void client_message(void *role, const struct portal_event *ev, uint64_t now_us)
@@ -65,6 +78,10 @@ void client_message(void *role, const struct portal_event *ev, uint64_t now_us)
 		break;
 	case PORTAL_EVENT_CANDIDATES_REMOVED:
 		on_candidates(c, &ev->u.candidates, true, now_us);
+		break;
+	case PORTAL_EVENT_POOL_DOMAIN_RESOLVED:
+	case PORTAL_EVENT_POOL_DOMAIN_FAILED:
+		on_pool_name(c, &ev->u.pool_domain, ev->type == PORTAL_EVENT_POOL_DOMAIN_RESOLVED, now_us);
 		break;
 	default:
 		fz_debug(c->env, "client", "message of type %d is of no use here", ev->type);

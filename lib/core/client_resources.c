@@ -19,8 +19,11 @@ void client_resource_gone(struct client *c, struct resource *res, uint64_t now_u
 
 	client_reject(c, &ring, ICMP_NET_UNREACHABLE);
 	client_withdraw(c, res, now_us);
+	c->names_changed |= res->type == PORTAL_RESOURCE_DNS;
+	dns_stub_remove_resource(c->stub, &res->id, now_us);
 	resources_remove(&c->resources, res);
 	c->routes_changed = c->list_changed = true;
+	client_dns_drain(c, now_us);
 }
 
 static void add(struct client *c, const struct portal_resource *p, uint64_t now_us)
@@ -28,6 +31,10 @@ static void add(struct client *c, const struct portal_resource *p, uint64_t now_
 	struct resource *res;
 	int err = resources_add(&c->resources, p, &res);
 
+	if (err == 0) {
+		c->names_changed |= res->type == PORTAL_RESOURCE_DNS;
+		err = dns_stub_add_resource(c->stub, p);
+	}
 	if (err != 0)
 		fz_warn(c->env, "client", "a resource is not used: %s", fz_strerror(err));
 	if (err == FZ_ERR_NOMEM)
@@ -96,13 +103,17 @@ static bool same_text(const char *a, const char *b)
 
 void client_set_interface(struct client *c, const struct portal_interface *i, uint64_t now_us)
 {
+	bool servers_changed = false;
 	char *domain;
 
 	if (!fz_ip_equal(&c->ipv4, &i->ipv4) || !fz_ip_equal(&c->ipv6, &i->ipv6)) {
-		c->ipv4 = i->ipv4;
-		c->ipv6 = i->ipv6;
+		client_dns_move(c, &i->ipv4, &i->ipv6);
 		c->routes_changed = true;
 	}
+	if (dns_stub_set_portal(c->stub, i, &servers_changed, now_us) != 0)
+		c->resync_us = now_us + ENDPOINT_RETRY_US;
+	c->routes_changed |= servers_changed;
+	client_dns_drain(c, now_us);
 	if (same_text(c->search_domain, i->search_domain))
 		return;
 	domain = i->search_domain ? fz_strdup(c->env, i->search_domain) : NULL;
@@ -158,8 +169,14 @@ static void publish_netcfg(struct client *c, uint64_t now_us)
 {
 	struct fz_netcfg cfg = { .ipv4 = c->ipv4, .ipv6 = c->ipv6, .search_domain = c->search_domain };
 	struct fz_prefix *v = fz_calloc(c->env, c->resources.len + RANGES + 2, sizeof(*v));
+	const struct dns_servers *servers = dns_stub_servers(c->stub);
+	struct fz_ip sentinels[DNS_SERVERS_MAX];
 	int err = FZ_ERR_NOMEM;
 
+	for (size_t i = 0; i < servers->len; i++)
+		sentinels[i] = servers->v[i].sentinel;
+	cfg.dns = sentinels;
+	cfg.dns_len = servers->len;
 	if (v) {
 		cfg.routes = v;
 		cfg.routes_len = collect_routes(c, v);
@@ -277,8 +294,17 @@ static void publish_list(struct client *c)
 
 void client_publish(struct client *c, uint64_t now_us)
 {
-	if (c->routes_changed)
+	const struct resources *r = &c->resources;
+
+	if (c->ipv4.family == FZ_FAMILY_NONE)
+		return; /* the portal has not said anything yet */
+	if (c->routes_changed) {
+		dns_stub_route(c->stub, r->internet_on && r->internet, r->cidr);
 		publish_netcfg(c, now_us);
+	}
+	if (c->names_changed)
+		endpoint_dns_flush(c->endpoint);
+	c->names_changed = false;
 	if (c->list_changed)
 		publish_list(c);
 }

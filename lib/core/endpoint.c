@@ -21,6 +21,7 @@ static const char *const drop_names[ENDPOINT_DROPS] = {
 	[DROP_NOT_CONNECTED] = "not connected",
 	[DROP_PROTOCOL] = "protocol",
 	[DROP_NO_PEER] = "unknown peer",
+	[DROP_DNS] = "DNS query",
 	[DROP_TUN_FULL] = "TUN queue full",
 	[DROP_ASK] = "question to the host that found no room",
 	[DROP_NAT_FULL] = "translation table full",
@@ -176,8 +177,26 @@ void endpoint_renew_netcfg(struct endpoint *e)
 	e->netcfg_due = e->configured;
 }
 
+static bool is_same_netcfg(const struct fz_netcfg *a, const struct fz_netcfg *b)
+{
+	bool same = fz_ip_equal(&a->ipv4, &b->ipv4) && fz_ip_equal(&a->ipv6, &b->ipv6) &&
+		    a->routes_len == b->routes_len && a->dns_len == b->dns_len;
+
+	for (size_t i = 0; same && i < a->routes_len; i++)
+		same = fz_ip_equal(&a->routes[i].ip, &b->routes[i].ip) &&
+		       a->routes[i].len == b->routes[i].len;
+	for (size_t i = 0; same && i < a->dns_len; i++)
+		same = fz_ip_equal(&a->dns[i], &b->dns[i]);
+	if (a->search_domain == NULL || b->search_domain == NULL)
+		return same && a->search_domain == b->search_domain;
+	return same && strcmp(a->search_domain, b->search_domain) == 0;
+}
+
 int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg)
 {
+	if (e->configured && is_same_netcfg(&e->netcfg, cfg))
+		return 0;
+
 	size_t routes = cfg->routes_len * sizeof(*cfg->routes), dns = cfg->dns_len * sizeof(*cfg->dns);
 	size_t domain = cfg->search_domain ? strlen(cfg->search_domain) + 1 : 0;
 	uint8_t *kept = fz_zalloc(e->env, routes + dns + domain + 1);

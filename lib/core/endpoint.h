@@ -34,6 +34,7 @@ enum endpoint_drop {
 	DROP_NOT_CONNECTED, /* no connection (yet) */
 	DROP_PROTOCOL, /* protocol that cannot be routed */
 	DROP_NO_PEER, /* no state for the peer it came from or goes to */
+	DROP_DNS, /* a DNS query that can not be understood */
 	DROP_TUN_FULL, /* our own packets for the TUN */
 	DROP_ASK, /* questions to the host: too many, or no memory */
 	DROP_NAT_FULL, /* no translation left: too many sessions, or no free port */
@@ -103,8 +104,8 @@ uint64_t endpoint_at_unix(const struct endpoint *e, uint64_t unix_s);
 void endpoint_drop(struct endpoint *e, enum endpoint_drop why);
 void endpoint_drop_many(struct endpoint *e, enum endpoint_drop why, uint64_t n);
 void endpoint_event(struct endpoint *e, const struct fz_event *ev);
-/* The wanted state of the interface; everything is copied. FZ_ERR_NOMEM: it stays as it was, to be tried
- * again after ENDPOINT_RETRY_US. */
+/* The wanted state of the interface; everything is copied, the host is told if it is another one.
+ * FZ_ERR_NOMEM: it stays as it was, to be tried again after ENDPOINT_RETRY_US. */
 #define ENDPOINT_RETRY_US 1000000u
 int endpoint_set_netcfg(struct endpoint *e, const struct fz_netcfg *cfg);
 /* For the host: the interface is a new one, and is to be told again. */
