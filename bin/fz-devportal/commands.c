@@ -96,7 +96,7 @@ static void run_state(struct call *c)
 			      "devices", devices, "resources", resources, "authorizations", grants, "pending",
 			      pendings_dump(c->p), "relays", relays_dump(c->p), "settings",
 			      settings_dump(&m->settings), "counters", counters_dump(c->p), "paused",
-			      paused_dump(c->p->paused), "flows", (int)c->p->flows.len);
+			      paused_dump(c->p->paused), "flows", (int)json_object_size(c->p->flows));
 }
 
 static void run_config(struct call *c)
@@ -129,8 +129,9 @@ static void run_events(struct call *c)
 static void run_flows(struct call *c)
 {
 	c->result = json_array();
-	for (size_t i = 0; i < c->p->flows.len; i++)
-		json_array_append(c->result, c->p->flows.at[i]);
+	const char *id;
+	json_t *record;
+	json_object_foreach(c->p->flows, id, record) json_array_append(c->result, record);
 }
 
 /* ---- resources, devices, tokens, settings ---- */
@@ -380,6 +381,7 @@ static const struct {
 	{ "events", run_events },
 	{ "expire-token", run_expire_token },
 	{ "fail-clear", run_fail_clear },
+	{ "fail-ingest", run_fail_ingest },
 	{ "fail-join", run_fail_join },
 	{ "fail-next", run_fail_next },
 	{ "flows", run_flows },

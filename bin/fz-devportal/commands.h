@@ -28,6 +28,7 @@ void run_push(struct call *c);
 void run_push_raw(struct call *c);
 void run_fail_join(struct call *c);
 void run_fail_next(struct call *c);
+void run_fail_ingest(struct call *c);
 void run_fail_clear(struct call *c);
 void run_pause(struct call *c);
 void run_resume(struct call *c);

@@ -222,7 +222,7 @@ struct session *connect_check(struct portal *p, const struct connect_request *q,
 					 .body = xstrdup("Not Found") };
 		return NULL;
 	}
-	struct failure *f = failure_take(p, role, false);
+	struct failure *f = failure_take(p, FAIL_CONNECT, role);
 	if (f != NULL) {
 		*ret = from_failure(f);
 		failure_done(p, f);

@@ -31,6 +31,7 @@ static const char help[] =
 	"          init D | push D EVENT KEY=VALUE...|payload=JSON | push-raw D TEXT\n"
 	"          fail-next [status=503] [retry-after=S] [role=client] [count=1] [code=C] [detail=T]\n"
 	"                    [content-type=T] [body=T] [location=URL]\n"
+	"          fail-ingest [status=503] [retry-after=S] [location=URL] [count=1]\n"
 	"          fail-join [reason=disabled] [role=client] [count=1] | fail-clear\n"
 	"          pause [authorizations|heartbeats|joins|candidates|connects|all]... | resume [...]\n"
 	"          stop\n"

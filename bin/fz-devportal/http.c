@@ -64,6 +64,8 @@ static int begin(struct lws *wsi, struct http_request *q, const char *path)
 	if (lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_AUTHORIZATION) > 7 &&
 	    strncmp(text, "Bearer ", 7) == 0)
 		q->token = xstrdup(text + 7);
+	q->is_json = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_TYPE) > 0 &&
+		     strncmp(text, "application/json", 16) == 0;
 	return 0;
 }
 
@@ -83,14 +85,34 @@ static void collect(struct http_request *q, const void *in, size_t len)
 	q->len += len;
 }
 
+/* `ctl fail-ingest` */
+static int refuse(struct lws *wsi, struct portal *p, struct http_request *q, struct failure *f)
+{
+	p->counters.flow_requests++;
+	bool fine = http_answer(wsi, f->status, "application/problem+json; charset=utf-8", "{}",
+				f->retry_after, f->location);
+	failure_done(p, f);
+	forget(q);
+	return finish(wsi, fine);
+}
+
 static int complete(struct lws *wsi, struct http_request *q)
 {
 	struct portal *p = lws_context_user(lws_get_context(wsi));
+	char peer[64] = "";
 	json_t *body = NULL;
-	int status =
-		q->too_large ? 413 : ingest_post(p, q->token, q->body == NULL ? "" : q->body, q->len, &body);
-	char *text = body == NULL ? xstrdup("{}") : json_dumps(body, JSON_COMPACT);
-	bool fine = http_answer(wsi, status, "application/json; charset=utf-8", text, NULL, NULL);
+	lws_get_peer_simple(wsi, peer, sizeof(peer));
+	struct ingest_request r = { peer,  q->token, q->is_json, q->too_large, q->body == NULL ? "" : q->body,
+				    q->len };
+	struct failure *f = failure_take(p, FAIL_INGEST, ROLE_CLIENT);
+	if (f != NULL)
+		return refuse(wsi, p, q, f);
+	int status = ingest_post(p, &r, &body);
+	char *text = json_dumps(body, JSON_COMPACT);
+	bool fine = http_answer(wsi, status,
+				status == 200 ? "application/json; charset=utf-8"
+					      : "application/problem+json; charset=utf-8",
+				text, status == 429 ? "1" : NULL, NULL);
 	free(text);
 	json_decref(body);
 	forget(q);

@@ -12,7 +12,7 @@
 struct http_request {
 	char *token, *body;
 	size_t len;
-	bool too_large;
+	bool is_json, too_large;
 };
 
 /* Head and body at once; NULL = leave that header out. False: the connection is broken. */

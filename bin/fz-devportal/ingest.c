@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,9 @@
 
 #include <openssl/crypto.h>
 
+#include "flows.h"
+
 #define MAX_RECORDS 10000
-#define MAX_KEPT 20000
 #define AFTER_EXPIRY_S 2592000 /* uploads may come this long after the grant ended */
 
 static char *encode_part(const char *text)
@@ -93,133 +93,114 @@ json_t *ingest_verify(const struct portal *p, const char *token)
 	}
 	free(mac);
 	free(signed_part);
-	if (claims != NULL && json_int(claims, "exp", 0) > unix_now())
+	if (claims != NULL && json_int(claims, "exp", 0) >= unix_now())
 		return claims;
 	json_decref(claims);
 	return NULL;
 }
 
-static bool is_time(const char *text)
+/* ---- the endpoint ---- */
+
+static const char *title_of(int status)
 {
-	int y, mo, d, h, mi, s;
-	return text != NULL && strlen(text) >= 20 &&
-	       sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &y, &mo, &d, &h, &mi, &s) == 6;
+	return status == 400   ? "Bad Request"
+	       : status == 401 ? "Unauthorized"
+	       : status == 413 ? "Request Entity Too Large"
+	       : status == 422 ? "Unprocessable Entity"
+			       : "Too Many Requests";
 }
 
-static bool is_address(const char *text)
+static int problem(int status, const char *detail, json_t **ret_body)
 {
-	uint8_t raw[16];
-	return text != NULL && (inet_pton(AF_INET, text, raw) == 1 || inet_pton(AF_INET6, text, raw) == 1);
+	*ret_body = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", title_of(status),
+			      "status", status, "detail", detail);
+	return status;
 }
 
-static bool is_port(const json_t *object, const char *key)
+/* One request a second from each address, without saving up. */
+static bool too_fast(struct portal *p, const char *peer)
 {
-	int64_t port = json_int(object, key, -1);
-	return port >= 0 && port <= 65535;
+	int64_t now_ms = lws_now_usecs() / 1000, last = json_int(p->ingest_times, peer, now_ms - 1000);
+	if (now_ms - last < 1000)
+		return true;
+	json_object_set_new(p->ingest_times, peer, json_integer(now_ms));
+	return false;
 }
 
-static const char *check_outers(const json_t *list)
+static bool is_mixed(const json_t *list, const json_t *claims)
 {
+	const char *own = json_text(claims, "policy_authorization_id");
 	size_t i;
-	json_t *o;
-	if (!json_is_array(list))
-		return "outers must be an array";
-	json_array_foreach(list, i, o)
+	json_t *record;
+	json_array_foreach(list, i, record)
 	{
-		if (!is_address(json_text(o, "dst_ip")) || !is_port(o, "dst_port"))
-			return "outers: dst_ip or dst_port is missing or invalid";
-		if (!is_time(json_text(o, "path_activated_at")))
-			return "outers: path_activated_at is missing or invalid";
+		const char *other = json_text(record, "policy_authorization_id");
+		if (other != NULL && strcmp(other, own) != 0)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
-static const char *check_end(const json_t *record)
+/* Good records are stored though others are not. */
+static json_t *store_all(struct portal *p, const json_t *claims, const json_t *list)
 {
-	static const char *const counts[] = { "rx_packets", "tx_packets", "rx_bytes", "tx_bytes" };
-	if (!is_time(json_text(record, "flow_end")) || !is_time(json_text(record, "last_packet")))
-		return "flow_end or last_packet is missing or invalid";
-	for (int i = 0; i < 4; i++) {
-		if (json_int(record, counts[i], -1) < 0)
-			return "a counter is missing or invalid";
-	}
-	return json_object_get(record, "outers") == NULL ? "outers is missing" : NULL;
-}
-
-static const char *check_record(const json_t *record)
-{
-	const char *protocol = json_text(record, "protocol");
-	if (protocol == NULL || (strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0))
-		return "protocol must be tcp or udp";
-	if (!is_address(json_text(record, "inner_src_ip")) || !is_address(json_text(record, "inner_dst_ip")))
-		return "inner_src_ip or inner_dst_ip is missing or invalid";
-	if (!is_port(record, "inner_src_port") || !is_port(record, "inner_dst_port"))
-		return "inner_src_port or inner_dst_port is missing or invalid";
-	if (!is_time(json_text(record, "flow_start")))
-		return "flow_start is missing or invalid";
-	const json_t *outers = json_object_get(record, "outers");
-	const char *fault = outers == NULL ? NULL : check_outers(outers);
-	bool closing =
-		json_object_get(record, "flow_end") != NULL || json_object_get(record, "last_packet") != NULL;
-	return fault != NULL || !closing ? fault : check_end(record);
-}
-
-static void keep(struct portal *p, const json_t *claims, const json_t *record)
-{
-	static const char *const copied[] = { "role", "policy_authorization_id", "initiator_device_id",
-					      "responder_device_id", "resource_id" };
-	json_t *entry = json_deep_copy(record);
-	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++)
-		json_object_set(entry, copied[i], json_object_get(claims, copied[i]));
-	if (p->flows.len >= MAX_KEPT) {
-		json_decref(p->flows.at[0]);
-		vec_remove(&p->flows, p->flows.at[0]);
-	}
-	vec_push(&p->flows, entry);
-	p->counters.flows_stored++;
-}
-
-static json_t *fault_body(int status, const char *detail)
-{
-	return json_pack("{s:{s:i, s:s}}", "error", "status", status, "detail", detail);
-}
-
-int ingest_post(struct portal *p, const char *token, const char *body, size_t len, json_t **ret_body)
-{
-	p->counters.flow_requests++;
-	json_t *claims = token == NULL ? NULL : ingest_verify(p, token);
-	if (claims == NULL || !json_flag(claims, "uploads_enabled", false)) {
-		json_decref(claims);
-		*ret_body = fault_body(401, "the token is bad or does not allow uploads");
-		return 401;
-	}
-	json_t *root = json_loadb(body, len, 0, NULL), *list = json_object_get(root, "flow_logs");
-	if (!json_is_array(list) || json_array_size(list) > MAX_RECORDS) {
-		json_decref(root);
-		json_decref(claims);
-		*ret_body = fault_body(400, "flow_logs must be a list of at most 10000 records");
-		return 400;
-	}
 	json_t *faults = json_object(), *record;
 	size_t i;
 	json_array_foreach(list, i, record)
 	{
-		const char *fault = check_record(record);
+		json_t *wrong = flow_faults(record);
 		char index[24];
 		snprintf(index, sizeof(index), "%zu", i);
-		if (fault != NULL)
-			json_object_set_new(faults, index, json_string(fault));
+		if (wrong != NULL)
+			json_object_set_new(faults, index, wrong);
 		else
-			keep(p, claims, record);
+			flow_store(p, claims, record);
 	}
 	say(LEVEL_INFO, "flow logs: %zu records, %zu invalid", json_array_size(list),
 	    json_object_size(faults));
-	int status = json_object_size(faults) == 0 ? 200 : 422;
-	*ret_body = status == 200 ? json_pack("{s:{s:s}}", "data", "status", "ok")
-				  : json_pack("{s:{s:i, s:s}, s:O}", "error", "status", 422, "detail",
-					      "some records are invalid", "validation_errors", faults);
-	json_decref(faults);
-	json_decref(root);
+	return faults;
+}
+
+static int take_batch(struct portal *p, const json_t *claims, const json_t *list, json_t **ret_body)
+{
+	if (!json_flag(claims, "uploads_enabled", false))
+		return problem(401, "Flow log uploads are not enabled for this authorization", ret_body);
+	if (is_mixed(list, claims))
+		return problem(422, "All flow logs in a request must belong to a single policy authorization",
+			       ret_body);
+	json_t *faults = store_all(p, claims, list);
+	if (json_object_size(faults) == 0) {
+		json_decref(faults);
+		*ret_body = json_pack("{s:{s:s}}", "data", "status", "ok");
+		return 200;
+	}
+	int status = problem(422, "Some flow log records failed validation", ret_body);
+	json_object_set_new(*ret_body, "validation_errors", faults);
+	return status;
+}
+
+int ingest_post(struct portal *p, const struct ingest_request *q, json_t **ret_body)
+{
+	p->counters.flow_requests++;
+	if (q->too_large)
+		return problem(413, "The request is too large", ret_body);
+	json_t *root = q->is_json ? json_loadb(q->body, q->len, 0, NULL) : json_object();
+	const json_t *list = json_object_get(root, "flow_logs");
+	json_t *claims = q->token == NULL ? NULL : ingest_verify(p, q->token);
+	int status;
+	if (root == NULL)
+		status = problem(400, "The request body is no JSON", ret_body);
+	else if (p->model.settings.rate_limit && too_fast(p, q->peer))
+		status = problem(429, "Rate limit exceeded, retry after 1s", ret_body);
+	else if (!json_is_array(list))
+		status = problem(400, "Expected a \"flow_logs\" array", ret_body);
+	else if (json_array_size(list) > MAX_RECORDS)
+		status = problem(400, "Batch size exceeds maximum of 10000", ret_body);
+	else if (claims == NULL)
+		status = problem(401, "Authentication credentials were missing or invalid.", ret_body);
+	else
+		status = take_batch(p, claims, list, ret_body);
 	json_decref(claims);
+	json_decref(root);
 	return status;
 }

@@ -167,10 +167,9 @@ static void portal_clear(struct portal *p)
 	vec_clear(&p->failures, failure_free);
 	for (size_t i = 0; i < p->events.len; i++)
 		json_decref(p->events.at[i]);
-	for (size_t i = 0; i < p->flows.len; i++)
-		json_decref(p->flows.at[i]);
 	vec_clear(&p->events, NULL);
-	vec_clear(&p->flows, NULL);
+	json_decref(p->flows);
+	json_decref(p->ingest_times);
 	vec_clear(&p->buckets, free);
 	vec_clear(&p->sessions, NULL);
 	model_clear(&p->model);
@@ -202,7 +201,9 @@ int main(int argc, char **argv)
 		return ctl_main(argc - 2, argv + 2);
 	struct options o = { 0 };
 	struct config c = { 0 };
-	struct portal p = { .started_us = lws_now_usecs() };
+	struct portal p = { .started_us = lws_now_usecs(),
+			    .flows = json_object(),
+			    .ingest_times = json_object() };
 	model_init(&p.model);
 	int status = read_options(&o, argc, argv);
 	if (status < 0)

@@ -24,11 +24,11 @@ void failure_free(void *failure)
 
 const char *const pause_names[5] = { "authorizations", "heartbeats", "joins", "candidates", "connects" };
 
-struct failure *failure_take(struct portal *p, enum role role, bool for_join)
+struct failure *failure_take(struct portal *p, enum failure_kind kind, enum role role)
 {
 	for (size_t i = 0; i < p->failures.len; i++) {
 		struct failure *f = p->failures.at[i];
-		if ((f->status == 0) == for_join && (f->for_all || f->role == role)) {
+		if (f->kind == kind && (f->for_all || f->role == role)) {
 			f->count--;
 			return f;
 		}

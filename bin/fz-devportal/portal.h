@@ -19,10 +19,12 @@ enum pause {
 /* The names of the bits above, lowest first. */
 extern const char *const pause_names[5];
 
-/* An answer that the next connects get instead of a session (`ctl fail-next`), or joins instead of `ok` (`ctl
- * fail-join`). */
+/* An answer that the next connects get instead of a session (`ctl fail-next`), joins instead of `ok` (`ctl
+ * fail-join`), or flow logs (`ctl fail-ingest`). */
+enum failure_kind { FAIL_CONNECT, FAIL_JOIN, FAIL_INGEST };
 struct failure {
-	int status, count; /* status 0: for joins, `code` is the reason */
+	enum failure_kind kind;
+	int status, count; /* of joins, `code` is the reason and there is no status */
 	bool for_all; /* any role */
 	enum role role;
 	char *code, *detail, *content_type, *body, *retry_after, *location;
@@ -34,7 +36,8 @@ struct portal {
 	struct lws_vhost *vhost;
 	struct vec sessions, pendings, failures, admins;
 	struct vec events; /* of json_t: the last messages, oldest first */
-	struct vec flows; /* of json_t: stored flow-log records */
+	json_t *flows; /* stored flow-log records by identity, oldest first */
+	json_t *ingest_times; /* of the last request of each address, ms */
 	struct vec buckets; /* connect rate limit */
 	struct vec held; /* of int *, descriptors: connections that wait for `ctl resume connects` */
 	unsigned paused;
@@ -48,8 +51,8 @@ struct portal {
 	} counters;
 };
 
-struct failure *failure_take(struct portal *p, enum role role,
-			     bool for_join); /* owned by the portal until failure_done() */
+/* Owned by the portal until failure_done(). */
+struct failure *failure_take(struct portal *p, enum failure_kind kind, enum role role);
 void failure_done(struct portal *p, struct failure *f);
 void failure_free(void *failure);
 

@@ -262,7 +262,7 @@ static void join(struct session *s, const char *topic, const json_t *payload, js
 		refuse(s, topic, ref, "unmatched topic");
 		return;
 	}
-	struct failure *f = failure_take(s->portal, s->role, true);
+	struct failure *f = failure_take(s->portal, FAIL_JOIN, s->role);
 	if (f != NULL) {
 		refuse(s, topic, ref, f->code);
 		failure_done(s->portal, f);

@@ -125,8 +125,28 @@ void run_fail_join(struct call *c)
 		free(f);
 		return;
 	}
+	f->kind = FAIL_JOIN;
 	f->count = (int)json_int(c->options, "count", 1);
 	f->code = xstrdup(reason != NULL ? reason : "disabled");
+	vec_push(&c->p->failures, f);
+}
+
+/* fail-ingest status=503 retry-after=2 location= count=1 */
+void run_fail_ingest(struct call *c)
+{
+	int64_t status = json_int(c->options, "status", 503);
+	struct failure *f = xcalloc(1, sizeof(*f));
+	f->kind = FAIL_INGEST;
+	f->for_all = true;
+	if (status < 200 || status > 599) {
+		call_fail(c, "fail-ingest: status must be 200..599");
+		free(f);
+		return;
+	}
+	f->status = (int)status;
+	f->count = (int)json_int(c->options, "count", 1);
+	f->retry_after = text_option(c, "retry-after");
+	f->location = text_option(c, "location");
 	vec_push(&c->p->failures, f);
 }
 

@@ -559,10 +559,41 @@ class Portals(unittest.TestCase):
         self.assertEqual((status, json.loads(body)), (200, {"data": {"status": "ok"}}))
         self.assertEqual(post({"flow_logs": [record]}, token[:-2] + "AA")[0], 401)
         self.assertEqual(post({"flow_logs": 1}, token)[0], 400)
-        status, _, body = post({"flow_logs": [record, {**record, "protocol": "icmp"}]}, token)
-        self.assertEqual((status, list(json.loads(body)["validation_errors"])), (422, ["1"]))
-        self.assertEqual(self.portal.ctl("state")["flows"], 2)
+        self.assertEqual(post([], token)[0], 400)
+        self.assertEqual(post({"flow_logs": [record] * 10001}, token)[0], 400)
+        status, headers, body = post({"flow_logs": [record, {**record, "protocol": "icmp"}, 7]}, token)
+        self.assertEqual((status, headers["content-type"]), (422, "application/problem+json; charset=utf-8"))
+        self.assertEqual(json.loads(body)["validation_errors"],
+                         {"1": {"protocol": ["is invalid"]}, "2": {"record": ["must be a JSON object"]}})
+        self.assertEqual(self.portal.ctl("state")["flows"], 1)  # the same flow again changes nothing
         self.assertEqual(self.portal.ctl("flows")[0]["role"], "initiator")
+        self.assertNotIn("flow_end", self.portal.ctl("flows")[0])
+        end = {**record, "flow_end": "2026-01-01T00:00:01Z", "last_packet": "2026-01-01T00:00:00.5Z", "rx_packets": 1,
+               "tx_packets": 2, "rx_bytes": 3, "tx_bytes": 4,
+               "outers": [{"dst_ip": "203.0.113.1", "dst_port": 52625, "path_activated_at": "2026-01-01T00:00:00Z"}]}
+        for field in "outers", "last_packet", "rx_bytes":
+            bad = {key: value for key, value in end.items() if key != field}
+            self.assertEqual(json.loads(post({"flow_logs": [bad]}, token)[2])["validation_errors"], {"0": {field: ["can't be blank"]}})
+        for field, value in (("inner_dst_port", 65536), ("flow_start", "yesterday"), ("inner_src_ip", "100.64.0.02"), ("tx_bytes", -1),
+                             ("outers", []), ("outers", [{"dst_ip": "203.0.113.1", "dst_port": 1, "src_ip": "1.2.3.4"}]),
+                             ("domain", "x" * 256), ("protocol", None)):
+            self.assertEqual(list(json.loads(post({"flow_logs": [{**end, field: value}]}, token)[2])["validation_errors"]["0"]), [field])
+        self.assertEqual(post({"flow_logs": [{**end, "role": "responder", "x": 1}]}, token)[0], 200)
+        self.assertEqual(post({"flow_logs": [{**end, "tx_bytes": 9}, record]}, token)[0], 200)  # closed is closed
+        flows = self.portal.ctl("flows")
+        self.assertEqual([(f["tx_bytes"], f["role"], "x" in f) for f in flows], [(4, "initiator", False)])
+        mixed = {**record, "policy_authorization_id": "11111111-2222-4333-8444-555555555555"}
+        self.assertEqual(post({"flow_logs": [mixed]}, token)[0], 422)
+        self.portal.ctl("fail-ingest", "status=503", "retry-after=7")
+        status, headers, _ = post({"flow_logs": [record]}, token)
+        self.assertEqual((status, headers["retry-after"]), (503, "7"))
+        self.assertEqual(post({"flow_logs": [record]}, token)[0], 200)
+        self.portal.ctl("set", "rate_limit=true")
+        for _ in range(100):  # until two of them fall into one second
+            status, headers, _ = post({"flow_logs": [record]}, token)
+            if status == 429:
+                break
+        self.assertEqual((status, headers["retry-after"]), (429, "1"))
 
 
 class Programs(unittest.TestCase):
