@@ -236,7 +236,9 @@ static enum exit_code turn_until_over(struct running *r)
 
 static int bind_to(const struct service *s, const struct fz_platform *platform, struct fz_run **ret)
 {
-	struct fz_run_opts opts = { .size = sizeof(opts), .no_watch = s->settings->no_watch };
+	struct fz_run_opts opts = { .size = sizeof(opts),
+				    .no_watch = s->settings->no_watch,
+				    .flow_dir = s->facts->flow_dir };
 
 	return s->client ? fz_run_client_new(logger_env(), s->client, platform, &opts, ret)
 			 : fz_run_gateway_new(logger_env(), s->gateway, platform, &opts, ret);

@@ -24,9 +24,15 @@ void settings_begin(const char *program)
 
 enum exit_code settings_log(const struct settings *s, const struct program *p)
 {
+	static char with_flows[4096]; /* the logger keeps pointers into it */
 	const char *filter = getenv("RUST_LOG");
 	struct utsname u = { .machine = "?", .release = "?" };
 
+	if (s->flow_logs) {
+		snprintf(with_flows, sizeof(with_flows), "%s,flow_logs=trace",
+			 filter && *filter ? filter : "info");
+		filter = with_flows;
+	}
 	if (!logger_init(p->name, s->log_format && strcmp(s->log_format, "json") == 0, filter)) {
 		complain("RUST_LOG: \"%s\" is no log filter: write a level (error, warn, info, debug, "
 			 "trace), or "

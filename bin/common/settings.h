@@ -28,6 +28,7 @@ struct resolved {
 /* Where the program's identity and version come from. */
 struct program_facts {
 	const char *name, *id_file, *app_id, *component;
+	const char *flow_dir; /* where reports of flows wait for the portal */
 };
 
 /* First thing in main(): before threads, before anything can fail. */

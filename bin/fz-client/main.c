@@ -12,11 +12,13 @@
 #include "token.h"
 
 #define ID_FILE "/var/lib/dev.firezone.client/config/firezone-id.json"
+#define FLOW_DIR "/var/lib/dev.firezone.client/flow_logs"
 #define TOKEN_FILE "/etc/dev.firezone.client/token"
 
 static const struct program_facts facts = {
 	.name = "fz-client",
 	.id_file = ID_FILE,
+	.flow_dir = FLOW_DIR,
 	.app_id = "e1e465ce763e4759945c650ac334501f",
 	.component =
 		"headless-client/1.5.12", /* portal and peers judge by the version whose messages we speak */
@@ -30,8 +32,7 @@ static bool check_only, exit_when_up, inc_buf, internet;
 
 static const struct option_row options[] = {
 	{ "activate-internet-resource", 0, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", OPTION_FLAG, &internet,
-	  NULL, "send all traffic that fits no other resource through the Internet resource",
-	  NULL, NULL },
+	  NULL, "send all traffic that fits no other resource through the Internet resource", NULL, NULL },
 	{ "api-url", 'u', "FIREZONE_API_URL", OPTION_URL, &settings.api_url, "URL",
 	  "portal to sign in at; default wss://api.firezone.dev/", NULL, NULL },
 	{ "check", 0, NULL, OPTION_FLAG, &check_only, NULL, "check options, identity and token, then leave",
@@ -46,8 +47,8 @@ static const struct option_row options[] = {
 	  NULL, NULL },
 	{ "firezone-name", 0, "FIREZONE_NAME", OPTION_TEXT, &settings.name, "NAME",
 	  "name that administrators see; default: the host name", NULL, NULL },
-	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL, "log every flow",
-	  "flows are not logged", NULL },
+	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL,
+	  "log every TCP and UDP flow, even where the portal wants no flow logs", NULL, NULL },
 	{ "inc-buf", 0, "FIREZONE_INC_BUF", OPTION_FLAG, &inc_buf, NULL,
 	  "raise the system's limits for socket buffers", NULL, NULL },
 	{ "log-dir", 'l', "LOG_DIR", OPTION_PATH, &log_dir, "DIR", "write log files there",
@@ -216,6 +217,7 @@ static enum exit_code run(const char *token, const struct token_source *source)
 	o.device_uuid = machine.has_uuid ? machine.uuid : NULL;
 	o.max_partition_us = r.partition_us;
 	o.internet = internet;
+	o.flow_logs = settings.flow_logs;
 	if (fz_client_new(logger_env(), &o, r.now_us, &s.client) != 0) {
 		complain("an option cannot be used; the log line before this one says which");
 		return EXIT_USAGE;

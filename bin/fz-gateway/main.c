@@ -10,10 +10,12 @@
 #include "token.h"
 
 #define ID_FILE "/var/lib/firezone/gateway_id"
+#define FLOW_DIR "/var/lib/firezone/flow_logs"
 
 static const struct program_facts facts = {
 	.name = "fz-gateway",
 	.id_file = ID_FILE,
+	.flow_dir = FLOW_DIR,
 	.app_id = "753b38f9f96947ef8083802d5909a372",
 	.component = "gateway/1.6.1", /* portal and peers judge by the version whose messages we speak */
 };
@@ -33,8 +35,8 @@ static const struct option_row options[] = {
 	  NULL, NULL },
 	{ "firezone-name", 'n', "FIREZONE_NAME", OPTION_TEXT, &settings.name, "NAME",
 	  "name that administrators see; default: the host name", NULL, NULL },
-	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL, "log every flow",
-	  "flows are not logged", NULL },
+	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL,
+	  "log every TCP and UDP flow, even where the portal wants no flow logs", NULL, NULL },
 	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPTION_ADDRESS, &health_addr, "ADDR:PORT",
 	  "where health checks are answered", "there is no health server", NULL },
 	{ "log-format", 0, "FIREZONE_LOG_FORMAT", OPTION_CHOICE, &settings.log_format, "human|json",
@@ -145,6 +147,7 @@ static enum exit_code run(const char *token, const struct token_source *source)
 	o.name = r.name;
 	o.user_agent = r.agent;
 	o.max_partition_us = r.partition_us;
+	o.flow_logs = settings.flow_logs;
 	if (fz_gateway_new(logger_env(), &o, r.now_us, &s.gateway) != 0) {
 		complain("an option cannot be used; the log line before this one says which");
 		return EXIT_USAGE;

@@ -27,7 +27,7 @@ BOTH = [
     ("no-telemetry", None, "FIREZONE_NO_TELEMETRY", FLAG, False),
     ("metrics", None, "FIREZONE_METRICS", METRICS, True),
     ("otlp-grpc-endpoint", None, "OTLP_GRPC_ENDPOINT", ANY, True),
-    ("flow-logs", None, "FIREZONE_FLOW_LOGS", FLAG, True),
+    ("flow-logs", None, "FIREZONE_FLOW_LOGS", FLAG, False),
     ("log-format", None, "FIREZONE_LOG_FORMAT", FORMATS, False),
     ("no-check", None, None, FLAG, False),
     ("no-watch", None, None, FLAG, False),
