@@ -30,6 +30,7 @@ class Options:
     loss: float = 0.0       # percent of what the client sends
     dns: str = "disabled"
     log: str = "info"
+    flows: bool = False     # the portal wants flow logs, and soon
 
     def validate(self):
         for kind in (self.nat_c, self.nat_c2, self.nat_g):
