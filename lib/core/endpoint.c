@@ -38,8 +38,10 @@ int endpoint_new(const struct fz_env *env, const struct endpoint_opts *opts, con
 		 void *role, uint64_t now_us, struct endpoint **ret, const char **ret_reason)
 {
 	struct endpoint *e = fz_zalloc(env, sizeof(*e));
+	struct portal_opts portal = opts->portal;
 	int err = FZ_ERR_NOMEM;
 
+	portal.iceless = true; /* the node has both kinds of path agents */
 	*ret_reason = NULL;
 	if (e == NULL)
 		return FZ_ERR_NOMEM;
@@ -53,7 +55,7 @@ int endpoint_new(const struct fz_env *env, const struct endpoint_opts *opts, con
 	if (e->events)
 		err = node_new(env, &opts->node, now_us, &e->node);
 	if (err == 0)
-		err = portal_new(env, &opts->portal, now_us, &e->portal, ret_reason);
+		err = portal_new(env, &portal, now_us, &e->portal, ret_reason);
 	if (err != 0) {
 		endpoint_free(e);
 		return err;

@@ -365,6 +365,7 @@ int node_upsert(struct node *n, const struct conn_params *p, uint64_t now_us, ui
 		drop_conn(n, c);
 	}
 	insert_conn(n, fresh);
+	fz_info(n->env, "node", "peer %u: new connection %s ICE", ref, p->iceless ? "without" : "with");
 	fresh->relay = relay;
 	node_offer_all(n, fresh, false, now_us);
 	*ret_ref = ref;

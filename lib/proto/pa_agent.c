@@ -14,6 +14,8 @@
  * us, though our responses take the way back. */
 #define HASTY_US FZ_SEC(30)
 #define HASTY_MAX 2
+/* WireGuard does not re-key a session younger than this unless its data is not answered. */
+#define YOUNG_US FZ_SEC(100)
 /* Answers waiting for poll_transmit; the owner drains once a turn. */
 #define REPLIES_MAX 32
 
@@ -31,6 +33,7 @@ struct pa_agent {
 	uint64_t due_us; /* earliest initiation or probe */
 
 	bool has_session;
+	uint64_t handshake_us; /* when the last handshake ended well */
 	bool awaits_data; /* we answered the first handshake: the peer's first packet lets us send */
 
 	bool has_initiation; /* one of ours is to go over all pairs with a relay */
@@ -212,6 +215,7 @@ static void establish(struct pa_agent *a, bool we_initiated)
 
 	a->awaits_data = !we_initiated && !could_probe;
 	a->has_session = true;
+	a->handshake_us = a->list.now_us;
 	a->has_initiation = false;
 	a->list.may_probe = !a->awaits_data;
 	if (!could_probe)
@@ -276,6 +280,7 @@ static bool agent_send_handshake(struct path *path, const void *data, size_t len
 	if (len != sizeof(a->initiation))
 		return false;
 	if (a->list.pairs.primary >= 0) {
+		a->list.says_doubted |= a->list.now_us < a->handshake_us + YOUNG_US;
 		pa_list_unheard(&a->list, &a->list.own_rekeys);
 		plan(a);
 		return false;

@@ -85,6 +85,15 @@ def stays_on_path(lab, wanted, seconds=4, router="router-c"):
         time.sleep(0.5)
 
 
+def says_mode(lab, name, mode):
+    """Asserts that all connections of one of our programs were made with, or without, ICE."""
+    if getattr(lab.options, name) != "ours":
+        return
+    with open(lab.file(f"{name}/{name}.log"), encoding="utf-8", errors="replace") as file:
+        modes = set(re.findall(r"new connection (with|without) ICE", file.read()))
+    expect(modes == {mode}, f"{name} made connections {' and '.join(sorted(modes)) or 'neither with nor without'} ICE")
+
+
 # --- conditions that hold after every scenario ------------------------------------------------------------------------
 
 LEVEL = re.compile(r"\b(WARN|ERROR|warn|error)\b")

@@ -27,6 +27,7 @@ class Options:
     client2: str = "none"
     gateway: str = "ours"
     gateway_v6: bool = True
+    iceless: bool = False   # the portal lets connections do without ICE
     loss: float = 0.0       # percent of what the client sends
     dns: str = "disabled"
     log: str = "info"

@@ -9,7 +9,7 @@ import time
 
 from . import net, services
 from .checks import (WEB4, ZEROS_SHA256, Failed, after_every_scenario, download, expect, get, get_both, path_now,
-                     ping_until, stays_on_path, wait_for_path)
+                     ping_until, says_mode, stays_on_path, wait_for_path)
 from .lab import Lab, Options
 from .sandbox import LabError
 
@@ -215,6 +215,34 @@ def client_restarts(lab):
 @scenario("11.1", "10 MB with 20 % loss on the client's side", loss=20.0)
 def lossy(lab):
     return f"{10 / download(lab, slowest=10240, over=30, limit=300):.2f} MB/s, path {path_now(lab)}"
+
+
+# --- without ICE ------------------------------------------------------------------------------------------------------
+
+def without_ice(function):
+    """The same scenario, and the programs that are ours say that they did without ICE."""
+    def scene(lab):
+        remark = function(lab)
+        says_mode(lab, "client", "without")
+        return remark
+    return scene
+
+
+ICELESS = ("3.1", "3.1-v4", "3.1-v6", "3.1-one-relay-of-two", "3.1-two-clients", "3.2", "3.5", "4.*", "5.*", "8.*", "10.*", "11.1")
+for row in [row for row in SCENARIOS if any(fnmatch.fnmatch(row[0], name) for name in ICELESS)]:
+    scenario(row[0] + "-iceless", row[1] + ", without ICE", allowed=row[4], iceless=True, **row[3])(without_ice(row[2]))
+
+
+@scenario("16-mixed", "one gateway, a client with ICE and one without", client2="same", iceless=True)
+def both_kinds(lab):
+    get_both(lab)
+    services.portal_ctl(lab, "set", "iceless=false")
+    get_both(lab, "client2")
+    for router, name in (("router-c", "client"), ("router-c2", "client2")):
+        wait_for_path(lab, "direct", router=router)
+        get_both(lab, name)
+    says_mode(lab, "client", "without")
+    says_mode(lab, "client2", "with")
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

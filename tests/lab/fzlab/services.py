@@ -111,7 +111,8 @@ def portal_config(lab):
             if users is not None:
                 entry["devices"] = users
             relays.append(entry)
-    settings = {"iceless": False, "search_domain": SEARCH_DOMAIN, "upstream_do53": [f"{net.NET4}1"]}
+    settings = {"iceless": lab.options.iceless, "search_domain": SEARCH_DOMAIN,
+                "upstream_do53": [f"{net.NET4}1"]}
     if lab.options.flows:
         settings.update(flow_api_url=f"http://{net.public4('portal')}:8081/", upload_interval_secs=1, uploads_enabled=True)
     return {
