@@ -9,7 +9,8 @@ from .sandbox import LabError
 RELAYS = {("ours", "ours"): ("coturn", "theirs"), ("ours", "theirs"): ("mixed", "theirs"),
           ("theirs", "ours"): ("mixed", "theirs"), ("theirs", "theirs"): ("theirs",)}
 PARTS = {"direct": "3.5", "relayed": "4.1", "direct-v6": "3.1-v6", "relayed-v6": "4.1-v6", "restart": "10.1",
-         "roam": "5.1"}
+         "roam": "5.1", "direct-iceless": "3.5-iceless", "relayed-iceless": "4.1-iceless",
+         "roam-iceless": "5.1-iceless"}
 
 
 def run(args, report):
@@ -33,7 +34,7 @@ def run(args, report):
                                   f"{client}/{gateway}/{relay}/{part}")
                 verdicts.append(next(word for word, count in report.counts.items() if count > before[word]))
             table.append((client, gateway, relay, verdicts))
-    print("\nclient   gateway  relay    " + " ".join(f"{part:10}" for part in parts))
+    print("\nclient   gateway  relay    " + " ".join(f"{part:15}" for part in parts))
     for client, gateway, relay, verdicts in table:
-        print(f"{client:8} {gateway:8} {relay:8} " + " ".join(f"{verdict:10}" for verdict in verdicts))
+        print(f"{client:8} {gateway:8} {relay:8} " + " ".join(f"{verdict:15}" for verdict in verdicts))
     print()

@@ -223,12 +223,14 @@ def without_ice(function):
     """The same scenario, and the programs that are ours say that they did without ICE."""
     def scene(lab):
         remark = function(lab)
-        says_mode(lab, "client", "without")
+        for name in ("client", "client2", "gateway"):
+            says_mode(lab, name, "without")
         return remark
     return scene
 
 
-ICELESS = ("3.1", "3.1-v4", "3.1-v6", "3.1-one-relay-of-two", "3.1-two-clients", "3.2", "3.5", "4.*", "5.*", "8.*", "10.*", "11.1")
+ICELESS = ("3.1", "3.1-v4", "3.1-v6", "3.1-one-relay-of-two", "3.1-two-clients", "3.2", "3.5", "4.*", "5.*", "8.*",
+           "10.*", "11.1")
 for row in [row for row in SCENARIOS if any(fnmatch.fnmatch(row[0], name) for name in ICELESS)]:
     scenario(row[0] + "-iceless", row[1] + ", without ICE", allowed=row[4], iceless=True, **row[3])(without_ice(row[2]))
 
