@@ -121,11 +121,6 @@ static bool apply(struct dns_servers *s)
 	unsigned next[2] = { FIRST4, FIRST6 };
 
 	s->from_portal = s->do53_len > 0;
-	for (size_t i = 0; i < n; i++) {
-		struct dns_server *old = find_same(s->v, s->len, &v[i]);
-		if (old)
-			v[i].tunnelled = old->tunnelled;
-	}
 	if (same_set(s->v, s->len, v, n)) {
 		for (size_t i = 0; i < n; i++) /* its URL is in memory that goes away */
 			find_same(s->v, s->len, &v[i])->url = v[i].url;

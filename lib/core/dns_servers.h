@@ -38,8 +38,8 @@ struct dns_servers {
 
 void dns_servers_init(struct dns_servers *s, const struct fz_env *env);
 void dns_servers_clear(struct dns_servers *s);
-/* Take over a list. *ret_changed: the sentinels are others now; marks are kept for servers that stay.
- * FZ_ERR_NOMEM: nothing has changed. */
+/* Take over a list. *ret_changed: the sentinels are others now, and the marks are gone. FZ_ERR_NOMEM: nothing
+ * has changed. */
 void dns_servers_set_system(struct dns_servers *s, const struct fz_ip *ips, size_t n, bool *ret_changed);
 int dns_servers_set_portal(struct dns_servers *s, const struct fz_ip *do53, size_t n, const char *const *doh,
 			   size_t doh_n, bool *ret_changed);

@@ -60,8 +60,22 @@ const struct dns_servers *dns_stub_servers(const struct dns_stub *s)
 	return &s->servers;
 }
 
-static void servers_changed(struct dns_stub *s, uint64_t now_us)
+/* Which servers are reached through the tunnel. */
+static void mark_servers(struct dns_stub *s)
 {
+	for (size_t i = 0; i < s->servers.len; i++) {
+		struct dns_server *d = &s->servers.v[i];
+		d->tunnelled =
+			s->servers.from_portal && (s->internet || (s->cidr && route_covers(s->cidr, &d->ip)));
+	}
+}
+
+/* The same servers may count for another reason. */
+static void lists_changed(struct dns_stub *s, bool other_sentinels, uint64_t now_us)
+{
+	mark_servers(s);
+	if (!other_sentinels)
+		return;
 	dns_cache_flush(s->cache);
 	dns_forward_restart(s, true, now_us);
 }
@@ -71,8 +85,7 @@ bool dns_stub_set_system(struct dns_stub *s, const struct fz_ip *servers, size_t
 	bool changed;
 
 	dns_servers_set_system(&s->servers, servers, n, &changed);
-	if (changed)
-		servers_changed(s, now_us);
+	lists_changed(s, changed, now_us);
 	return changed;
 }
 
@@ -82,17 +95,16 @@ int dns_stub_set_portal(struct dns_stub *s, const struct portal_interface *i, bo
 	int err = dns_servers_set_portal(&s->servers, i->upstream_do53, i->upstream_do53_len, i->upstream_doh,
 					 i->upstream_doh_len, ret_changed);
 
-	if (err == 0 && *ret_changed)
-		servers_changed(s, now_us);
+	if (err == 0)
+		lists_changed(s, *ret_changed, now_us);
 	return err;
 }
 
 void dns_stub_route(struct dns_stub *s, bool internet, const struct route_table *cidr)
 {
-	for (size_t i = 0; i < s->servers.len; i++) {
-		struct dns_server *d = &s->servers.v[i];
-		d->tunnelled = s->servers.from_portal && (internet || route_covers(cidr, &d->ip));
-	}
+	s->internet = internet;
+	s->cidr = cidr;
+	mark_servers(s);
 }
 
 int dns_stub_add_resource(struct dns_stub *s, const struct portal_resource *r)

@@ -117,7 +117,8 @@ bool dns_stub_set_system(struct dns_stub *s, const struct fz_ip *servers, size_t
 int dns_stub_set_portal(struct dns_stub *s, const struct portal_interface *i, bool *ret_changed,
 			uint64_t now_us);
 /* Work out anew which of the portal's servers are reached through the tunnel: all when the internet resource
- * is on, else those inside a network of the table. To be called after each change of resources or servers. */
+ * is on, else those inside a network of the table. To be called after each change of resources; the table is
+ * borrowed, so that a change of servers needs no call. */
 void dns_stub_route(struct dns_stub *s, bool internet, const struct route_table *cidr);
 /* Any change of resources empties the cache. An update is a removal and an addition. FZ_ERR_WIRE: its pattern
  * is not valid and will never match. FZ_ERR_FULL, FZ_ERR_NOMEM: the resource is not resolved here. */

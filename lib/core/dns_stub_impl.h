@@ -20,6 +20,8 @@ struct dns_stub {
 	const struct fz_env *env;
 	struct proxy_ips *ips;
 	struct dns_servers servers;
+	bool internet; /* the internet resource is on */
+	const struct route_table *cidr; /* borrowed; NULL = none */
 	struct dns_health health[DNS_SERVERS_MAX];
 	struct dns_patterns *names; /* of DNS resources; tag: enum portal_ip_stack */
 	struct dns_patterns *pools; /* of device pools */

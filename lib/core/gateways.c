@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "base/mem.h"
+#include "core/ranges.h"
 #include "fzconn/error.h"
 
 int gateways_init(struct gateways *s, const struct fz_env *env)
@@ -141,7 +142,15 @@ int gateways_allow(struct gateways *s, struct gateway_peer *g, const struct reso
 	return err;
 }
 
+/* Addresses of the tunnel's own ranges belong to somebody: other peers, names, and the sentinels, whose
+ * answers the host takes for our own. No network of a resource gives them away, the internet least of all. */
+static bool is_of_tunnel(const struct fz_ip *ip)
+{
+	return range_is_tunnel(ip) || range_is_proxy(ip) || range_is_sentinel(ip);
+}
+
 bool gateway_may_send(const struct gateway_peer *g, const struct fz_ip *src)
 {
-	return fz_ip_equal(src, &g->ipv4) || fz_ip_equal(src, &g->ipv6) || route_covers(g->sources, src);
+	return fz_ip_equal(src, &g->ipv4) || fz_ip_equal(src, &g->ipv6) ||
+	       (!is_of_tunnel(src) && route_covers(g->sources, src));
 }

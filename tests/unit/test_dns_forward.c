@@ -238,7 +238,7 @@ static void one_silence(struct rig *r, const char *first, const char *second)
 	rig_want_answer(r, DNS_NOERROR, 1);
 }
 
-START_TEST(a_silent_server_is_asked_last_for_a_while)
+START_TEST(a6_46_silent_server_is_asked_last)
 {
 	struct rig r;
 
@@ -267,7 +267,7 @@ START_TEST(a_silent_server_is_asked_last_for_a_while)
 }
 END_TEST
 
-START_TEST(all_bad_is_no_reason_not_to_ask)
+START_TEST(a6_46_all_are_bad)
 {
 	struct rig r;
 
@@ -454,20 +454,21 @@ START_TEST(a6_44_only_servers_of_the_portal)
 	rig_want_exchange(&r, DNS_PATH_DIRECT, "10.20.0.53");
 	set_portal(&r, NULL, NULL, "https://dns.example/dns-query", true);
 	rig_want_exchange(&r, DNS_PATH_DIRECT, "https://dns.example/dns-query"); /* the query under way */
-	dns_stub_route(r.stub, true, cidr);
 	ask_at(&r, "100.100.111.2", "y.example");
 	rig_want_exchange(&r, DNS_PATH_DIRECT, "https://dns.example/dns-query");
 	rig_sleep(&r, FZ_MS(1500));
 	rig_want_nothing(&r); /* HTTPS repeats by itself */
-	/* The portal names the system's own server: same sentinel as before, another way. */
+	dns_stub_route(r.stub, false, cidr);
 	set_portal(&r, "10.20.0.53", NULL, NULL, true);
-	dns_stub_route(r.stub, false, cidr);
 	rig_want_exchange(&r, DNS_PATH_TUNNEL, "10.20.0.53");
 	rig_want_exchange(&r, DNS_PATH_TUNNEL, "10.20.0.53");
+	/* The system's own server, named by the portal or not: the same sentinel, another way. */
 	set_portal(&r, NULL, NULL, NULL, false);
-	dns_stub_route(r.stub, false, cidr);
 	ask_at(&r, "100.100.111.1", "z.example");
 	rig_want_exchange(&r, DNS_PATH_DIRECT, "10.20.0.53");
+	set_portal(&r, "10.20.0.53", NULL, NULL, false);
+	ask_at(&r, "100.100.111.1", "zz.example");
+	rig_want_exchange(&r, DNS_PATH_TUNNEL, "10.20.0.53");
 	route_table_free(cidr);
 	rig_clear(&r);
 }
@@ -597,9 +598,8 @@ Suite *unit_suite(void)
 	unit_case(s, "answers", a6_45_answers_are_kept, a6_45_own_answers_are_not, errors_of_servers_pass,
 		  a7_2_long_answers, truncated_by_the_server);
 	unit_case(s, "silence", a6_47_no_server_answers, a6_47_by_tcp, the_next_server_is_asked,
-		  a_silent_server_is_asked_last_for_a_while, all_bad_is_no_reason_not_to_ask,
-		  an_error_while_another_may_answer, answers_to_another_question,
-		  asked_again_while_under_way);
+		  a6_46_silent_server_is_asked_last, a6_46_all_are_bad, an_error_while_another_may_answer,
+		  answers_to_another_question, asked_again_while_under_way);
 	unit_case(s, "tunnel", a6_44_server_is_a_resource, a6_44_only_servers_of_the_portal);
 	unit_case(s, "changes", other_servers, another_network);
 	unit_case(s, "bounds", too_many_queries, too_many_bytes);

@@ -194,23 +194,7 @@ START_TEST(a_hundred_servers)
 }
 END_TEST
 
-START_TEST(marks_stay_with_their_server)
-{
-	struct unit_env u;
-	struct dns_servers s;
-
-	unit_env_init(&u, 1);
-	dns_servers_init(&s, &u.env);
-	set_portal(&s, "10.0.0.1 10.0.0.2", NULL, 0);
-	s.v[1].tunnelled = true;
-	set_portal(&s, "10.0.0.2 10.0.0.3", NULL, 0);
-	ck_assert(s.v[0].tunnelled && !s.v[1].tunnelled);
-	dns_servers_clear(&s);
-	unit_env_check(&u);
-}
-END_TEST
-
-START_TEST(without_memory)
+START_TEST(a6_48_no_half_state)
 {
 	static const char *const doh[] = { "https://a/q", "https://b/q" }, *const other[] = { "https://b/q",
 											      "https://a/q" };
@@ -260,8 +244,8 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("dns_servers");
 
 	unit_case(s, "sentinels", a6_43_each_server_has_a_sentinel, a6_43_recorded_sentinels,
-		  a_hundred_servers, marks_stay_with_their_server);
+		  a_hundred_servers);
 	unit_case(s, "lists", a6_40_which_list_counts, a6_41_duplicates, a6_42_sentinels_are_no_servers,
-		  without_memory, urls_move);
+		  a6_48_no_half_state, urls_move);
 	return s;
 }
