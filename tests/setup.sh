@@ -22,6 +22,7 @@ libcurl4-openssl-dev /usr/include/*/curl/curl.h
 libc-ares-dev /usr/include/ares.h
 libnl-3-dev /usr/include/libnl3/netlink/netlink.h
 libcap-ng-dev /usr/include/cap-ng.h
+libmicrohttpd-dev /usr/include/microhttpd.h
 libseccomp-dev /usr/include/seccomp.h
 libsystemd-dev /usr/include/systemd/sd-daemon.h
 libwebsockets-dev /usr/include/libwebsockets.h

@@ -10,9 +10,11 @@
 #include "logger.h"
 #include "loop.h"
 #include "manager.h"
+#include "metrics.h"
 #include "privilege.h"
 #include "report.h"
 #include "summary.h"
+#include "web.h"
 
 /* How long the last words to peers and portal may take. */
 #define GOODBYE_MS 1000
@@ -88,6 +90,8 @@ struct running {
 	struct loop loop;
 	struct loop_source tunnel;
 	struct control *control;
+	struct web *health, *metrics;
+	bool portal_up, configured;
 	struct manager manager;
 	struct report report;
 	uint64_t started_us;
@@ -156,7 +160,44 @@ static char *answer(void *ctx, const char *request)
 						       : "{\"error\":\"this is no request\"}");
 }
 
+/* For the HTTP servers. */
+static bool is_ready(void *ctx)
+{
+	const struct running *r = ctx;
+
+	return r->portal_up && r->configured;
+}
+
+static char *scrape(void *ctx)
+{
+	char *snapshot = status(ctx), *text = snapshot ? metrics_text(snapshot) : NULL;
+
+	free(snapshot);
+	return text;
+}
+
+static const struct web_ops web_ops = { is_ready, scrape };
+
+/* One server where both addresses are the same. */
+static void open_web(struct running *r)
+{
+	const char *health = r->s->settings->health_addr, *metrics = r->s->settings->metrics_addr;
+
+	if (metrics)
+		r->metrics = web_open(&r->loop, metrics, true, &web_ops, r);
+	if (health && (metrics == NULL || strcmp(health, metrics) != 0))
+		r->health = web_open(&r->loop, health, false, &web_ops, r);
+}
+
 /* ---- the loop ---- */
+
+static void note(struct running *r, const struct fz_event *ev)
+{
+	if (ev->type == FZ_EVENT_PORTAL_UP || ev->type == FZ_EVENT_PORTAL_DOWN)
+		r->portal_up = ev->type == FZ_EVENT_PORTAL_UP;
+	else if (ev->type == FZ_EVENT_READY)
+		r->configured = true;
+}
 
 static bool is_over(struct running *r, enum exit_code *ret)
 {
@@ -164,6 +205,7 @@ static bool is_over(struct running *r, enum exit_code *ret)
 
 	while (fz_run_poll_event(r->run, &ev)) {
 		report_event(&r->report, &ev);
+		note(r, &ev);
 		if (ev.type == FZ_EVENT_DEAD) {
 			*ret = end_of(r->s, ev.u.dead.err, ev.u.dead.text);
 			return true;
@@ -186,15 +228,28 @@ static void tunnel_ready(struct loop_source *s)
 
 static int64_t sleep_us(const struct running *r)
 {
+	const uint64_t others[] = { manager_next_us(&r->manager), control_next_us(r->control),
+				    web_next_us(r->health), web_next_us(r->metrics) };
 	int64_t us = fz_run_timeout_us(r->run);
-	uint64_t at = manager_next_us(&r->manager), other = control_next_us(r->control), now;
+	uint64_t at = UINT64_MAX, now;
 
-	at = other < at ? other : at;
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		at = others[i] < at ? others[i] : at;
 	if (at == UINT64_MAX || us == 0)
 		return us;
 	now = loop_now_us();
 	at = at > now ? at - now : 0;
 	return us >= 0 && (uint64_t)us < at ? us : (int64_t)at;
+}
+
+static void handle_timeouts(struct running *r)
+{
+	const uint64_t now = loop_now_us();
+
+	control_handle_timeout(r->control, now);
+	web_handle_timeout(r->health, now);
+	web_handle_timeout(r->metrics, now);
+	manager_handle_timeout(&r->manager, now);
 }
 
 static void obey_signals(struct running *r)
@@ -227,8 +282,7 @@ static enum exit_code turn_until_over(struct running *r)
 			return end_of(r->s, err, fz_strerror(err));
 		if (!loop_wait(&r->loop, sleep_us(r)))
 			return end_of(r->s, FZ_ERR_DEAD, "the system refuses to wait");
-		control_handle_timeout(r->control, loop_now_us());
-		manager_handle_timeout(&r->manager, loop_now_us());
+		handle_timeouts(r);
 	}
 }
 
@@ -258,6 +312,7 @@ static enum exit_code begin(struct running *r)
 	if (!loop_open(&r->loop) || !loop_add(&r->loop, &r->tunnel))
 		return privilege_explain(FZ_ERR_IO);
 	r->control = control_open(&r->loop, r->s->settings->status_socket, answer, r);
+	open_web(r);
 	manager_begin(&r->manager, loop_now_us());
 	privilege_drop();
 	return EXIT_OK;
@@ -266,6 +321,8 @@ static enum exit_code begin(struct running *r)
 static void end(struct running *r)
 {
 	control_close(r->control);
+	web_close(r->health);
+	web_close(r->metrics);
 	loop_close(&r->loop);
 	fz_run_free(r->run);
 	fz_platform_free(&r->platform);

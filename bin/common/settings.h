@@ -10,11 +10,18 @@
 
 #define AGENT_MAX 256
 
+/* Why options that need an HTTP server do nothing in this build, NULL = they work. */
+#ifdef HAVE_MICROHTTPD
+#define WITHOUT_HTTP NULL
+#else
+#define WITHOUT_HTTP "this build has no HTTP server"
+#endif
+
 /* Where the options of both programs go; texts are NULL while not given. */
 struct settings {
 	const char *api_url, *name, *id, *log_format, *partition;
 	const char *metrics, *otlp; /* accepted, of no effect */
-	const char *status_socket;
+	const char *status_socket, *health_addr, *metrics_addr;
 	bool no_check, no_watch, no_telemetry, flow_logs;
 };
 

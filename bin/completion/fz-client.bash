@@ -15,11 +15,12 @@ _fz_client()
 	--metrics) mapfile -t COMPREPLY < <(compgen -W "stdout otel-collector sentry" -- "$cur") && return ;;
 	--token-path) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
 	--status-socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
-	-u | --api-url | -i | --firezone-id | --firezone-name | -m | --max-partition-time | --otlp-grpc-endpoint) return ;;
+	-u | --api-url | -i | --firezone-id | --firezone-name | -m | --max-partition-time | --otlp-grpc-endpoint | --metrics-addr) return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "--activate-internet-resource -u --api-url --check --dns-control --exit -i --firezone-id
 		--firezone-name --flow-logs --inc-buf -l --log-dir --log-format -m --max-partition-time
-		--metrics --no-check --no-telemetry --no-watch --otlp-grpc-endpoint --status-socket
-		--token-path -h --help -V --version sign-in sign-out standalone log reload status help" -- "$cur")
+		--metrics --metrics-addr --no-check --no-telemetry --no-watch --otlp-grpc-endpoint
+		--status-socket --token-path -h --help -V --version sign-in sign-out standalone log
+		reload status help" -- "$cur")
 }
 complete -F _fz_client fz-client

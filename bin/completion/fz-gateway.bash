@@ -12,11 +12,11 @@ _fz_gateway()
 	--log-format) mapfile -t COMPREPLY < <(compgen -W "human json" -- "$cur") && return ;;
 	--metrics) mapfile -t COMPREPLY < <(compgen -W "stdout otel-collector sentry" -- "$cur") && return ;;
 	--status-socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
-	-u | --api-url | -i | --firezone-id | -n | --firezone-name | --health-check-addr | -m | --max-partition-time | --otlp-grpc-endpoint) return ;;
+	-u | --api-url | -i | --firezone-id | -n | --firezone-name | --health-check-addr | -m | --max-partition-time | --otlp-grpc-endpoint | --metrics-addr) return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "-u --api-url -i --firezone-id -n --firezone-name --flow-logs --health-check-addr
-		--log-format -m --max-partition-time --metrics --no-check --no-inc-buf --no-telemetry
-		--no-watch --otlp-grpc-endpoint --status-socket --validate-checksums -h --help -V
-		--version log reload status help" -- "$cur")
+		--log-format -m --max-partition-time --metrics --metrics-addr --no-check --no-inc-buf
+		--no-telemetry --no-watch --otlp-grpc-endpoint --status-socket --validate-checksums -h
+		--help -V --version log reload status help" -- "$cur")
 }
 complete -F _fz_gateway fz-gateway

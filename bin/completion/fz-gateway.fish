@@ -9,6 +9,7 @@ complete -c fz-gateway -l health-check-addr -r -d 'where health checks are answe
 complete -c fz-gateway -l log-format -r -a 'human json' -d 'format of log lines'
 complete -c fz-gateway -s m -l max-partition-time -r -d 'give up after this much waiting for a portal that was lost'
 complete -c fz-gateway -l metrics -r -a 'stdout otel-collector sentry' -d 'where metrics go'
+complete -c fz-gateway -l metrics-addr -r -d 'where /metrics, /healthz and /readyz are served'
 complete -c fz-gateway -l no-check -d 'skip the check of privileges at the start'
 complete -c fz-gateway -l no-inc-buf -d 'do not raise the system\'s limits for socket buffers'
 complete -c fz-gateway -l no-telemetry -d 'send no reports'

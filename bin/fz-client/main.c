@@ -59,6 +59,8 @@ static const struct option_row options[] = {
 	  "give up after this much waiting for a portal that was lost; default: never", NULL, NULL },
 	{ "metrics", 0, "FIREZONE_METRICS", OPTION_CHOICE, &settings.metrics, "stdout|otel-collector|sentry",
 	  "where metrics go", "there are no metrics, and nothing is ever sent", NULL },
+	{ "metrics-addr", 0, "FIREZONE_METRICS_ADDR", OPTION_ADDRESS, &settings.metrics_addr, "ADDR:PORT",
+	  "where /metrics, /healthz and /readyz are served; default: nowhere", WITHOUT_HTTP, NULL },
 	{ "no-check", 0, NULL, OPTION_FLAG, &settings.no_check, NULL,
 	  "skip the check of privileges at the start", NULL, NULL },
 	{ "no-telemetry", 0, "FIREZONE_NO_TELEMETRY", OPTION_FLAG, &settings.no_telemetry, NULL,

@@ -22,8 +22,11 @@ static const struct program_facts facts = {
 
 #define STATUS_SOCKET "/run/fz-gateway/status.sock"
 
-static struct settings settings = { .partition = "24h", .status_socket = STATUS_SOCKET };
-static const char *health_addr;
+#define HEALTH_ADDR "0.0.0.0:8080"
+
+static struct settings settings = { .health_addr = HEALTH_ADDR,
+				    .partition = "24h",
+				    .status_socket = STATUS_SOCKET };
 static char *token_argument;
 static bool no_inc_buf, validate_checksums;
 
@@ -37,14 +40,16 @@ static const struct option_row options[] = {
 	  "name that administrators see; default: the host name", NULL, NULL },
 	{ "flow-logs", 0, "FIREZONE_FLOW_LOGS", OPTION_FLAG, &settings.flow_logs, NULL,
 	  "log every TCP and UDP flow, even where the portal wants no flow logs", NULL, NULL },
-	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPTION_ADDRESS, &health_addr, "ADDR:PORT",
-	  "where health checks are answered", "there is no health server", NULL },
+	{ "health-check-addr", 0, "HEALTH_CHECK_ADDR", OPTION_ADDRESS, &settings.health_addr, "ADDR:PORT",
+	  "where /healthz and /readyz are served; default " HEALTH_ADDR, WITHOUT_HTTP, HEALTH_ADDR },
 	{ "log-format", 0, "FIREZONE_LOG_FORMAT", OPTION_CHOICE, &settings.log_format, "human|json",
 	  "format of log lines; default human", NULL, NULL },
 	{ "max-partition-time", 'm', "FIREZONE_MAX_PARTITION_TIME", OPTION_DURATION, &settings.partition,
 	  "DURATION", "give up after this much waiting for a portal that was lost; default 24h", NULL, NULL },
 	{ "metrics", 0, "FIREZONE_METRICS", OPTION_CHOICE, &settings.metrics, "stdout|otel-collector|sentry",
 	  "where metrics go", "there are no metrics, and nothing is ever sent", NULL },
+	{ "metrics-addr", 0, "FIREZONE_METRICS_ADDR", OPTION_ADDRESS, &settings.metrics_addr, "ADDR:PORT",
+	  "where /metrics, /healthz and /readyz are served; default: nowhere", WITHOUT_HTTP, NULL },
 	{ "no-check", 0, NULL, OPTION_FLAG, &settings.no_check, NULL,
 	  "skip the check of privileges at the start", NULL, NULL },
 	{ "no-inc-buf", 0, "FIREZONE_NO_INC_BUF", OPTION_FLAG, &no_inc_buf, NULL,

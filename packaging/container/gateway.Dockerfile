@@ -6,14 +6,14 @@
 #   --env-file gateway.env fz-gateway
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc-ares-dev libcap-ng-dev \
-    libcurl4-openssl-dev libjansson-dev libnl-3-dev libssl-dev libwslay-dev meson pkg-config
+    libcurl4-openssl-dev libjansson-dev libmicrohttpd-dev libnl-3-dev libseccomp-dev libssl-dev libwslay-dev meson pkg-config
 COPY . /src
 RUN meson setup /build /src --prefix=/usr -Dtests=disabled -Ddevportal=disabled -Dman=disabled -Dsystemd=disabled \
     -Dstatic_programs=true && meson compile -C /build fz-gateway && strip /build/bin/fz-gateway/fz-gateway
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libc-ares2 libcap-ng0 libcurl4 \
-    libjansson4 libnl-3-200 libssl3 libwslay1 nftables && rm -rf /var/lib/apt/lists/*
+    libjansson4 libmicrohttpd12 libnl-3-200 libseccomp2 libssl3 libwslay1 nftables && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/bin/fz-gateway/fz-gateway /usr/bin/
 COPY packaging/container/entry /usr/bin/
 VOLUME /var/lib/firezone

@@ -31,6 +31,7 @@ BOTH = [
     ("log-format", None, "FIREZONE_LOG_FORMAT", FORMATS, False),
     ("no-check", None, None, FLAG, False),
     ("no-watch", None, None, FLAG, False),
+    ("metrics-addr", None, "FIREZONE_METRICS_ADDR", ADDRESSES, False),
     ("status-socket", None, "FIREZONE_STATUS_SOCKET", PATHS, False),
 ]
 ROWS = {
@@ -42,13 +43,13 @@ ROWS = {
         ("check", None, None, FLAG, False),
         ("exit", None, None, FLAG, False),
         ("firezone-name", None, "FIREZONE_NAME", ANY, False),
-        ("activate-internet-resource", None, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", FLAG, True),
+        ("activate-internet-resource", None, "FIREZONE_ACTIVATE_INTERNET_RESOURCE", FLAG, False),
         ("token-path", None, "FIREZONE_TOKEN_PATH", PATHS, False),
         ("inc-buf", None, "FIREZONE_INC_BUF", FLAG, False),
     ],
     "gateway": BOTH + [
         ("firezone-name", "n", "FIREZONE_NAME", ANY, False),
-        ("health-check-addr", None, "HEALTH_CHECK_ADDR", ADDRESSES, True),
+        ("health-check-addr", None, "HEALTH_CHECK_ADDR", ADDRESSES, False),
         ("validate-checksums", None, "FIREZONE_VALIDATE_CHECKSUMS", FLAG, True),
         ("no-inc-buf", None, "FIREZONE_NO_INC_BUF", FLAG, False),
         ("max-partition-time", "m", "FIREZONE_MAX_PARTITION_TIME", DURATIONS, False),
