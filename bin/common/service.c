@@ -292,6 +292,7 @@ static int bind_to(const struct service *s, const struct fz_platform *platform, 
 {
 	struct fz_run_opts opts = { .size = sizeof(opts),
 				    .no_watch = s->settings->no_watch,
+				    .no_forward = s->no_forward,
 				    .flow_dir = s->facts->flow_dir };
 
 	return s->client ? fz_run_client_new(logger_env(), s->client, platform, &opts, ret)

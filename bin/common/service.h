@@ -19,6 +19,7 @@ struct service {
 	const struct token_source *token; /* read again by "reload" and SIGHUP */
 	const char *token_home; /* where a new token belongs, for the sentence about a refused one */
 	bool exit_when_ready; /* leave as soon as the tunnel is configured */
+	bool no_forward; /* gateway: the administrator sees to it */
 	enum fz_dns_control dns_control;
 };
 

@@ -15,8 +15,8 @@ _fz_gateway()
 	-u | --api-url | -i | --firezone-id | -n | --firezone-name | --health-check-addr | -m | --max-partition-time | --otlp-grpc-endpoint | --metrics-addr) return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "-u --api-url -i --firezone-id -n --firezone-name --flow-logs --health-check-addr
-		--log-format -m --max-partition-time --metrics --metrics-addr --no-check --no-inc-buf
-		--no-telemetry --no-watch --otlp-grpc-endpoint --status-socket --validate-checksums -h
+		--log-format -m --max-partition-time --metrics --metrics-addr --no-check --no-forwarding
+		--no-inc-buf --no-telemetry --no-watch --otlp-grpc-endpoint --status-socket --validate-checksums -h
 		--help -V --version log reload status help" -- "$cur")
 }
 complete -F _fz_gateway fz-gateway

@@ -11,6 +11,7 @@ complete -c fz-gateway -s m -l max-partition-time -r -d 'give up after this much
 complete -c fz-gateway -l metrics -r -a 'stdout otel-collector sentry' -d 'where metrics go'
 complete -c fz-gateway -l metrics-addr -r -d 'where /metrics, /healthz and /readyz are served'
 complete -c fz-gateway -l no-check -d 'skip the check of privileges at the start'
+complete -c fz-gateway -l no-forwarding -d 'leave forwarding and masquerading to the administrator'
 complete -c fz-gateway -l no-inc-buf -d 'do not raise the system\'s limits for socket buffers'
 complete -c fz-gateway -l no-telemetry -d 'send no reports'
 complete -c fz-gateway -l no-watch -d 'do not connect to the portal again when the network changes'

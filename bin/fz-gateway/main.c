@@ -28,7 +28,7 @@ static struct settings settings = { .health_addr = HEALTH_ADDR,
 				    .partition = "24h",
 				    .status_socket = STATUS_SOCKET };
 static char *token_argument;
-static bool no_inc_buf, validate_checksums;
+static bool no_forwarding, no_inc_buf, validate_checksums;
 
 static const struct option_row options[] = {
 	{ "api-url", 'u', "FIREZONE_API_URL", OPTION_URL, &settings.api_url, "URL",
@@ -52,6 +52,8 @@ static const struct option_row options[] = {
 	  "where /metrics, /healthz and /readyz are served; default: nowhere", WITHOUT_HTTP, NULL },
 	{ "no-check", 0, NULL, OPTION_FLAG, &settings.no_check, NULL,
 	  "skip the check of privileges at the start", NULL, NULL },
+	{ "no-forwarding", 0, "FIREZONE_NO_FORWARDING", OPTION_FLAG, &no_forwarding, NULL,
+	  "leave forwarding and masquerading to the administrator", NULL, NULL },
 	{ "no-inc-buf", 0, "FIREZONE_NO_INC_BUF", OPTION_FLAG, &no_inc_buf, NULL,
 	  "do not raise the system's limits for socket buffers", NULL, NULL },
 	{ "no-telemetry", 0, "FIREZONE_NO_TELEMETRY", OPTION_FLAG, &settings.no_telemetry, NULL,
@@ -139,7 +141,8 @@ static enum exit_code run(const char *token, const struct token_source *source)
 	struct service s = { .facts = &facts,
 			     .settings = &settings,
 			     .token = source,
-			     .token_home = "FIREZONE_TOKEN or the credential of that name" };
+			     .token_home = "FIREZONE_TOKEN or the credential of that name",
+			     .no_forward = no_forwarding };
 	struct fz_gateway_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
 	struct resolved r;
 	enum exit_code code = settings_resolve(&settings, &facts, &r);

@@ -204,6 +204,11 @@ struct fz_platform_ops {
 	int (*net_apply)(void *p, const struct fz_netcfg *cfg);
 	/** Remove everything that net_apply() added. */
 	void (*net_clear)(void *p);
+	/** For gateways, after tun_open(): let the host forward packets between the tunnel and its other
+	 *  interfaces, and masquerade what leaves with a client's tunnel address; or undo the latter. NULL:
+	 *  this system cannot. FZ_ERR_PERM, FZ_ERR_UNSUPPORTED: not all of it could be done; the log says
+	 *  what the administrator has to do. */
+	int (*forward)(void *p, bool on);
 	/** Next change of the host's network (enum fz_net_event); 0 = none. Bursts of changes arrive as one.
 	 */
 	int (*net_event)(void *p);

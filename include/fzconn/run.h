@@ -23,6 +23,7 @@ struct fz_run_opts {
 	struct fz_tun_opts tun; /**< tun.size = 0: all defaults */
 	uint16_t udp_port; /**< 0 = ::FZ_UDP_PORT */
 	bool no_watch; /**< do not reset by itself when the network changes */
+	bool no_forward; /**< gateway: leave forwarding and masquerading to the administrator */
 	const char *flow_dir; /**< folder (absolute path) where reports of flows wait until the portal has
 			       *   them; made when it is needed. Used only while the portal wants reports.
 			       *   NULL = none are kept. Borrowed for the call. */

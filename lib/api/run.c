@@ -488,6 +488,8 @@ static int run_new(const struct fz_env *env, struct endpoint *endpoint, struct c
 		fz_free(env, r);
 		return err;
 	}
+	if (gateway && !r->opts.no_forward && platform->ops->forward)
+		(void)call(r, forward, true); /* what is missing stands in the log; some of it may work */
 	read_clock(r);
 	err = run_flow_open(r);
 	if (err != 0) {
@@ -523,6 +525,8 @@ void fz_run_free(struct fz_run *r)
 	ask(r, ask_close);
 	ask(r, udp_close);
 	ask(r, net_clear);
+	if (r->platform.ops->forward)
+		(void)call(r, forward, false);
 	ask(r, tun_close);
 	fz_free(r->env, r);
 }

@@ -51,6 +51,7 @@ ROWS = {
         ("firezone-name", "n", "FIREZONE_NAME", ANY, False),
         ("health-check-addr", None, "HEALTH_CHECK_ADDR", ADDRESSES, False),
         ("validate-checksums", None, "FIREZONE_VALIDATE_CHECKSUMS", FLAG, True),
+        ("no-forwarding", None, "FIREZONE_NO_FORWARDING", FLAG, False),
         ("no-inc-buf", None, "FIREZONE_NO_INC_BUF", FLAG, False),
         ("max-partition-time", "m", "FIREZONE_MAX_PARTITION_TIME", DURATIONS, False),
     ],

@@ -32,6 +32,7 @@ static void lx_free(void *p)
 
 	lx_ask_close(lx);
 	lx_streams_close(lx);
+	(void)lx_forward(lx, false);
 	lx_tun_close(lx);
 	lx_udp_close(lx);
 	lx_net_free(lx);
@@ -70,6 +71,7 @@ static const struct fz_platform_ops table = {
 	.stream_close = lx_stream_close,
 	.net_apply = lx_net_apply,
 	.net_clear = lx_net_clear,
+	.forward = lx_forward,
 	.net_event = lx_net_event,
 	.dns_servers = lx_dns_servers,
 	.dns_flush = lx_dns_flush,

@@ -75,6 +75,7 @@ struct lx_listens; /* DNS listeners, dnslisten.c */
 struct lx_http; /* HTTP requests, http.c */
 struct lx_fetch; /* one of them */
 struct lx_query; /* a DNS query */
+struct nft; /* nftmsg.h */
 struct lx_watch; /* netlink notifications, watch.c */
 struct lx_dns; /* the system's name servers, dns.c */
 
@@ -89,6 +90,7 @@ struct lx {
 	unsigned udp_first; /* the socket that the next receive asks first */
 	struct lx_rx *rx;
 	struct lx_net *net;
+	struct nft *forward; /* holds the rules of forwarding; NULL = it is off */
 	struct lx_watch *watch;
 	struct lx_dns *dns;
 	bool tun_lost; /* to be told by net_event */
@@ -143,6 +145,9 @@ void lx_net_clear(void *p);
 bool lx_net_has_policy(const struct lx *lx);
 /* Directly connected networks may have changed. */
 void lx_net_sync_links(struct lx *lx);
+
+/* forward.c */
+int lx_forward(void *p, bool on);
 
 /* watch.c */
 int lx_watch_open(struct lx *lx);
