@@ -33,7 +33,9 @@ static void add(struct client *c, const struct portal_resource *p, uint64_t now_
 
 	if (err == 0) {
 		c->names_changed |= res->type == PORTAL_RESOURCE_DNS;
-		err = dns_stub_add_resource(c->stub, p);
+		err = dns_stub_add_resource(c->stub, p); /* a pattern that is not valid matches nothing */
+		if (err == FZ_ERR_NOMEM)
+			resources_remove(&c->resources, res);
 	}
 	if (err != 0)
 		fz_warn(c->env, "client", "a resource is not used: %s", fz_strerror(err));

@@ -191,6 +191,13 @@ static void on_event(struct device *d, const struct fz_event *ev)
 	case FZ_EVENT_NETCFG:
 		s->netcfg++;
 		s->routes = (unsigned)ev->u.netcfg.routes_len;
+		s->dns_len = (unsigned)ev->u.netcfg.dns_len;
+		if (s->dns_len > sizeof(s->dns) / sizeof(s->dns[0]))
+			abort();
+		for (unsigned i = 0; i < s->dns_len; i++)
+			s->dns[i] = ev->u.netcfg.dns[i];
+		snprintf(s->search_domain, sizeof(s->search_domain), "%s",
+			 ev->u.netcfg.search_domain ? ev->u.netcfg.search_domain : "");
 		break;
 	case FZ_EVENT_REBIND:
 		s->rebind++;
@@ -238,12 +245,14 @@ static void on_event(struct device *d, const struct fz_event *ev)
 	case FZ_EVENT_DEAD:
 		s->dead++;
 		break;
-	case FZ_EVENT_DNS_QUERY: /* these networks have no names */
+	case FZ_EVENT_DNS_QUERY:
 	case FZ_EVENT_DNS_LISTEN:
 	case FZ_EVENT_DNS_REPLY:
 	case FZ_EVENT_RESOLVE:
-	case FZ_EVENT_HTTP:
 	case FZ_EVENT_DNS_FLUSH:
+		host_dns_event(d, ev);
+		break;
+	case FZ_EVENT_HTTP:
 		break;
 	}
 }
@@ -278,7 +287,7 @@ static bool write_tun(struct device *d)
 
 	if (!call(d, poll_tun, &pkt))
 		return false;
-	if (d->packet)
+	if (!host_dns_packet(d, &pkt) && d->packet)
 		d->packet(d->packet_ctx, d, &pkt);
 	return true;
 }
@@ -365,6 +374,28 @@ void device_tun(struct device *d, const void *packet, size_t len)
 
 	memcpy(pkt.data, packet, len);
 	device_tun_super(d, &pkt);
+}
+
+static void tun_now(void *ctx, const void *data, size_t len, uint64_t now_us)
+{
+	(void)now_us;
+	device_tun(ctx, data, len);
+}
+
+void device_tun_later(struct device *d, const void *packet, size_t len)
+{
+	sim_post(d->lines->net, d->host, 0, tun_now, packet, len);
+}
+
+void device_system_dns(struct device *d, const char *server)
+{
+	struct fz_ip ip;
+
+	if (fz_ip_parse(server, &ip) != 0)
+		abort();
+	begin(d, host_now(d));
+	call(d, system_dns, &ip, 1, host_now(d));
+	device_drain(d);
 }
 
 /* ---- life ---- */

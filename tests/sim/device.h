@@ -6,6 +6,7 @@
 
 #include "fzconn/client.h"
 #include "fzconn/gateway.h"
+#include "host_dns.h"
 #include "net.h"
 #include "stub.h"
 
@@ -18,6 +19,7 @@ struct lines {
 	struct device *devices[STUB_LINES_MAX];
 	unsigned n;
 	int64_t wall_us; /* wall clock minus the network's clock */
+	struct host_names names;
 };
 void lines_init(struct lines *l, struct sim_net *net);
 void lines_clear(struct lines *l);
@@ -39,6 +41,9 @@ struct device_stats {
 		netcfg, rebind, dead;
 	unsigned lists; /* changes of the list of resources */
 	unsigned routes; /* in the last NETCFG */
+	struct fz_ip dns[8]; /* likewise */
+	unsigned dns_len;
+	char search_domain[64];
 	char last_reason[192]; /* of the last REFUSED or PEER_DOWN */
 	uint64_t last_up_us; /* network's time */
 	unsigned max_batch; /* datagrams in the largest batch */
@@ -65,6 +70,7 @@ struct device {
 	bool stream_open;
 	struct device_stats stats;
 	struct device_peer peers[DEVICE_PEERS_MAX];
+	struct host_dns dns;
 	/* A packet for its TUN; set by the test. */
 	void (*packet)(void *ctx, struct device *d, struct fz_pkt *pkt);
 	void *packet_ctx;
@@ -75,6 +81,10 @@ int device_new(struct lines *l, int site, const struct device_opts *opts, struct
 void device_free(struct device *d);
 /* A packet from its TUN. */
 void device_tun(struct device *d, const void *packet, size_t len);
+/* The same a moment later, from within a call of the device. */
+void device_tun_later(struct device *d, const void *packet, size_t len);
+/* The system's name server, text of its address. */
+void device_system_dns(struct device *d, const char *server);
 void device_tun_super(struct device *d, struct fz_pkt *pkt);
 /* The process dies without a word and another one starts, with a new key. */
 void device_restart(struct device *d);

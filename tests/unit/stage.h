@@ -23,7 +23,7 @@ struct stage_opts {
 
 /* A packet that came out of a client's TUN. */
 struct stage_packet {
-	uint8_t b[200];
+	uint8_t b[512];
 	size_t len, gso_size;
 	unsigned client;
 	uint64_t at_us;

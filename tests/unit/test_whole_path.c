@@ -3,8 +3,10 @@
  * were sent, and after the first ones nothing is allocated for them. */
 #include "stage.h"
 
+#include "base/addr.h"
 #include "wire/csum.h"
-#include "wire/ip.h"
+#include "wire/dns_name.h"
+#include "wire/udp.h"
 
 static struct stage s;
 static struct unit_env counting;
@@ -103,6 +105,50 @@ START_TEST(through_relays)
 }
 END_TEST
 
+/* The same to a name: its addresses are translated at the gateway, and nothing is allocated either. */
+START_TEST(to_a_name)
+{
+	const struct stage_opts opts = { .env = &counting };
+	uint8_t query[64] = { 0, 1, 1, 0, 0, 1 }, packet[128];
+	struct fz_addr from = { .port = 5000 }, to = { .port = 53 };
+	struct dns_name name;
+	long before;
+	unsigned n;
+
+	unit_env_init(&counting, 11);
+	stage_begin(&s, &opts);
+	host_names_set(&s.lines.names, "web.example", "10.50.0.1", "fd50::1");
+	stub_set_names(s.lines.stub, 10, "*.example", NULL, "[]");
+	device_system_dns(s.clients[0], "203.0.113.53");
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_int_eq(dns_name_parse("web.example", &name), 0);
+	memcpy(query + 12, name.b, name.len);
+	query[13 + name.len] = query[15 + name.len] = 1;
+	ck_assert_int_eq(fz_ip_parse("100.64.0.1", &from.ip), 0);
+	to.ip = s.clients[0]->stats.dns[0];
+	device_tun(s.clients[0], packet, udp_build(packet, &from, &to, query, 16u + name.len));
+	ck_assert_uint_eq(s.n, 1);
+	for (unsigned i = 0; i < 20; i++) {
+		ck_assert(stage_reaches(&s, i & 1 ? "100.96.0.1" : "fd00:2021:1111:8000::", FZ_SEC(1)));
+		stage_pass(&s, FZ_SEC(1));
+	}
+	before = counting.allocs;
+	s.swallows = true;
+	n = s.n;
+	for (unsigned i = 0; i < 2000; i++) {
+		stage_send(&s, s.clients[0], i & 1 ? "100.64.0.1" : "fd00:2021:1111::1",
+			   i & 1 ? "100.96.0.1" : "fd00:2021:1111:8000::", 17, 7, (uint16_t)(i & 3));
+		if (i % 8 == 7)
+			stage_pass(&s, FZ_MS(2));
+	}
+	stage_pass(&s, FZ_MS(200));
+	ck_assert_uint_eq(s.n - n, 2000);
+	ck_assert_msg(counting.allocs - before <= 4, "%ld allocations for 2000 packets of 4 flows",
+		      counting.allocs - before);
+	end();
+}
+END_TEST
+
 /* Super-packets of both families, every size, arrive whole. */
 START_TEST(super_packets)
 {
@@ -128,7 +174,7 @@ Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("whole path");
 
-	unit_case(suite, "allocation", direct, through_relays);
+	unit_case(suite, "allocation", direct, through_relays, to_a_name);
 	unit_case(suite, "super-packets", super_packets);
 	return suite;
 }
