@@ -20,6 +20,11 @@ RESOURCE_NAMES = {
     "download.httpbin": net.WEB, "alias.httpbin": net.WEB, "alias2.httpbin": net.WEB,
     "dns.httpbin.search.test": net.WEB, "web.lab": net.WEB, "iperf3.test": net.IPERF,
 }
+# Its TXT record does not fit into a packet.
+LONG_NAME, LONG_PARTS = "2048.size.example", 10
+# What the resources of names let through.
+WEB_FILTERS = [{"protocol": protocol, "port_range_start": port, "port_range_end": port}
+               for protocol, port in (("tcp", 80), ("tcp", 433), ("udp", 53))] + [{"protocol": "icmp"}]
 OUTSIDE_NAMES = {"github.com": "7", "example.com": "8"}
 
 OURS = {"client": "fz-client", "gateway": "fz-gateway", "portal": "fz-devportal"}
@@ -60,6 +65,7 @@ def have(kind, whose):
 def name_servers(lab):
     """DNS for names outside (on the internet) and for the resource network; resolv.conf and hosts everywhere."""
     outside = [f"--address=/{name}/198.51.100.{last}" for name, last in OUTSIDE_NAMES.items()]
+    outside.append(f"--txt-record={LONG_NAME}," + ",".join(["x" * 200] * LONG_PARTS))
     _dnsmasq(lab, net.INTERNET, [net.NET4 + "1", net.NET6 + "1"], outside)
     inside = []
     for name, last in RESOURCE_NAMES.items():
@@ -128,6 +134,12 @@ def portal_config(lab):
         "resources": [
             {"type": "cidr", "name": "MyCorp Network", "address": "10.20.0.0/16", "site": SITE},
             {"type": "cidr", "name": "MyCorp Network (IPv6)", "address": "fd20::/64", "site": SITE},
+            {"type": "dns", "name": "httpbin", "address": "**.httpbin", "filters": WEB_FILTERS, "site": SITE},
+            {"type": "dns", "name": "httpbin with search domain", "address": "**.httpbin.search.test",
+             "filters": WEB_FILTERS, "site": SITE},
+            {"type": "dns", "name": "iperf3", "address": "iperf3.test", "site": SITE,
+             "filters": [{"protocol": protocol, "port_range_start": 5201, "port_range_end": 5201}
+                         for protocol in ("tcp", "udp")] + [{"protocol": "icmp"}]},
         ],
         "relays": relays,
     }
