@@ -3,7 +3,8 @@
  *  Getting through NATs, one tool at a time:
  *   - struct fz_stun_probe asks a STUN server from which address it sees us (RFC 8489);
  *   - struct fz_turn is a client of one TURN relay (RFC 8656) and works with every server of that RFC;
- *   - struct fz_path finds out, together with its peer, which pair of addresses works best (ICE, RFC 8445).
+ *   - struct fz_path finds out, together with its peer, which pair of addresses works best (ICE, RFC 8445, or
+ *     probes inside a WireGuard tunnel).
  *
  *  All are sans-IO: no socket, no clock, no thread. The caller carries datagrams and tells the time, in
  * microseconds of any monotonic clock:
@@ -248,8 +249,19 @@ FZ_API void fz_turn_stats(const struct fz_turn *t, struct fz_turn_stats *ret);
  * breaks, over whatever still works.
  *
  *  One object belongs to one thread at a time; different objects are independent. Datagrams between the peers
- * are authenticated STUN, 64 to 148 bytes; payload never passes through the agent. */
+ * are authenticated STUN, 64 to 148 bytes; payload never passes through the agent.
+ *
+ *  With ::FZ_PATH_ICELESS it does the same for a WireGuard tunnel (struct fz_wg with
+ * ::FZ_WG_FIREZONE_ICELESS) without STUN between the peers: the tunnel's first handshake goes over all pairs
+ * with a relay in them, then all pairs are probed with small packets inside the tunnel. The caller shows the
+ * agent the tunnel's handshake messages and what arrives in it; see fz_path_filter_handshake() and below. */
 struct fz_path;
+
+/** How an agent tests pairs; both ends need the same. */
+enum fz_path_mode {
+	FZ_PATH_ICE = 0, /**< STUN, authenticated with the four credentials */
+	FZ_PATH_ICELESS = 1 /**< inside a WireGuard tunnel; credentials, role and profiles are not used */
+};
 
 /** How often pairs are tested. The idle profiles are for connections without payload. */
 enum fz_path_profile {
@@ -259,7 +271,7 @@ enum fz_path_profile {
 	FZ_PATH_SERVER_IDLE = 3 /**< every 25 s, gives up after 1,000 s */
 };
 
-/** Zero it, set size, the four credentials and the role. */
+/** Zero it, set size, the four credentials and the role; or the mode alone. */
 struct fz_path_opts {
 	size_t size; /**< sizeof(struct fz_path_opts), as seen by the caller */
 	const char *local_ufrag; /**< our name in this session, at most 32 bytes, no colon; copied */
@@ -271,6 +283,8 @@ struct fz_path_opts {
 	uint32_t profile; /**< enum fz_path_profile */
 	uint32_t idle_profile; /**< enum fz_path_profile, after fz_path_set_idle() */
 	uint32_t tag; /**< chosen by the caller, unique among its agents: see fz_path_peek() */
+	uint32_t mode; /**< enum fz_path_mode */
+	uint32_t reserved; /**< 0 */
 };
 
 /** Kinds of candidates, RFC 8445 section 5.1.1. */
@@ -346,7 +360,8 @@ struct fz_path_stats {
  *  @param[out] ret owned by the caller
  *  @param now_us   monotonic time
  *  @retval FZ_ERR_ABI    opts come from a newer header and ask for something unknown here
- *  @retval FZ_ERR_INVAL  credentials are missing, too long or contain a colon, or a profile is unknown
+ *  @retval FZ_ERR_INVAL  credentials are missing, too long or contain a colon, or a profile or mode is
+ * unknown
  *  @retval FZ_ERR_NOMEM  nothing was allocated */
 FZ_API FZ_MUST_CHECK int fz_path_new(const struct fz_env *env, const struct fz_path_opts *opts,
 				     struct fz_path **ret, uint64_t now_us);
@@ -407,12 +422,20 @@ FZ_API void fz_path_note_bound(struct fz_path *p, const struct fz_addr *local, c
 FZ_API void fz_path_handle_timeout(struct fz_path *p, uint64_t now_us);
 /** When to call fz_path_handle_timeout(); ::FZ_NEVER_US = not at all. */
 FZ_API uint64_t fz_path_next_timeout(const struct fz_path *p);
+/** What fz_path_poll_transmit() has written. */
+enum fz_path_transmit {
+	FZ_PATH_DATAGRAM = 0, /**< a datagram, ready to be sent */
+	FZ_PATH_PACKET = 1 /**< an IP packet: encrypt it with the tunnel's current session first; without one
+			    * drop it */
+};
+
 /** Write the next datagram to @p buf; call until 0, after every other call.
- *  @param[out] ret  where it goes; through a relay when local_relayed
+ *  @param[out] ret_kind  what it is; may be NULL with ::FZ_PATH_ICE, which has datagrams only
+ *  @param[out] ret       where it goes; through a relay when local_relayed
  *  @return its length, 0 when there is none, or FZ_ERR_NOSPACE when cap is too small (nothing is lost;
  *          ::FZ_NAT_TRANSMIT_MAX is enough) */
-FZ_API int fz_path_poll_transmit(struct fz_path *p, void *buf, size_t cap, struct fz_path_route *ret,
-				 uint64_t now_us);
+FZ_API int fz_path_poll_transmit(struct fz_path *p, void *buf, size_t cap, enum fz_path_transmit *ret_kind,
+				 struct fz_path_route *ret, uint64_t now_us);
 /** Take the next event. @return false when there is none */
 FZ_API bool fz_path_poll_event(struct fz_path *p, struct fz_path_event *ret);
 
@@ -420,6 +443,35 @@ FZ_API bool fz_path_poll_event(struct fz_path *p, struct fz_path_event *ret);
 FZ_API bool fz_path_selected(const struct fz_path *p, struct fz_path_route *ret);
 /** Test rarely (1) or often (0). Takes effect at once. */
 FZ_API void fz_path_set_idle(struct fz_path *p, uint32_t idle, uint64_t now_us);
+/** The network changed under us: our addresses and what was measured are forgotten, the peer's candidates and
+ * the session stay. Add the new addresses. */
+FZ_API void fz_path_rebuild(struct fz_path *p, uint64_t now_us);
+
+/** ::FZ_PATH_ICELESS: an initiation or response has arrived, and the tunnel has not seen it yet.
+ *  @param arrival  local, remote and local_relayed of the datagram
+ *  @return true: give it to the tunnel, then call fz_path_handshake_done(). false: a copy of one that was
+ * dealt with; go on with fz_path_poll_transmit() */
+FZ_API FZ_MUST_CHECK bool fz_path_filter_handshake(struct fz_path *p, const struct fz_path_route *arrival,
+						   const void *data, size_t len, uint64_t now_us);
+/** ::FZ_PATH_ICELESS: the tunnel has taken that message, and it was authentic. Its response, if there is one,
+ * has to be sent back on @p arrival, never on the selected path.
+ *  @param response  what the tunnel answers to an initiation; NULL for a response. Copied: copies of the
+ *                   initiation get it for 10 s */
+FZ_API void fz_path_handshake_done(struct fz_path *p, const struct fz_path_route *arrival, const void *data,
+				   size_t len, const void *response, size_t response_len, uint64_t now_us);
+/** ::FZ_PATH_ICELESS: the tunnel wants to send an initiation; copied.
+ *  @return true: the agent sends it where it must go. false: send it on the selected path, drop it while
+ * there is none */
+FZ_API FZ_MUST_CHECK bool fz_path_send_handshake(struct fz_path *p, const void *data, size_t len,
+						 uint64_t now_us);
+/** ::FZ_PATH_ICELESS: an authentic data message has arrived, a keepalive maybe. Call it before
+ * fz_path_handle_packet(). */
+FZ_API void fz_path_handle_data(struct fz_path *p, const struct fz_path_route *arrival, uint64_t now_us);
+/** ::FZ_PATH_ICELESS: a packet came out of the tunnel.
+ *  @return true: it was the agent's. false: it is payload */
+FZ_API FZ_MUST_CHECK bool fz_path_handle_packet(struct fz_path *p, const struct fz_path_route *arrival,
+						const void *packet, size_t len, uint64_t now_us);
+
 /** Read the counters. */
 FZ_API void fz_path_stats(const struct fz_path *p, struct fz_path_stats *ret);
 

@@ -4,7 +4,7 @@
 #include "base/opts.h"
 #include "proto/path.h"
 
-_Static_assert(sizeof(struct fz_path_opts) == offsetof(struct fz_path_opts, tag) + sizeof(uint32_t),
+_Static_assert(sizeof(struct fz_path_opts) == offsetof(struct fz_path_opts, reserved) + sizeof(uint32_t),
 	       "no padding at the end");
 _Static_assert(sizeof(struct fz_path_stats) == offsetof(struct fz_path_stats, full) + sizeof(uint64_t),
 	       "no padding at the end");
@@ -14,6 +14,10 @@ _Static_assert((int)FZ_PATH_CLIENT == (int)PATH_CLIENT_DEFAULT &&
 		       (int)FZ_PATH_SERVER == (int)PATH_SERVER_DEFAULT &&
 		       (int)FZ_PATH_SERVER_IDLE == (int)PATH_SERVER_IDLE,
 	       "profiles are handed on as they are");
+_Static_assert((int)FZ_PATH_ICE == (int)PATH_ICE && (int)FZ_PATH_ICELESS == (int)PATH_ICELESS &&
+		       (int)FZ_PATH_DATAGRAM == (int)PATH_TX_DATAGRAM &&
+		       (int)FZ_PATH_PACKET == (int)PATH_TX_PACKET,
+	       "and modes");
 _Static_assert((int)FZ_PATH_HOST == (int)CAND_HOST && (int)FZ_PATH_PRFLX == (int)CAND_PRFLX &&
 		       (int)FZ_PATH_SRFLX == (int)CAND_SRFLX && (int)FZ_PATH_RELAY == (int)CAND_RELAY,
 	       "and kinds");
@@ -48,9 +52,10 @@ int fz_path_new(const struct fz_env *env, const struct fz_path_opts *opts, struc
 
 	if (err)
 		return err;
-	if (o.profile > FZ_PATH_SERVER_IDLE || o.idle_profile > FZ_PATH_SERVER_IDLE || o.controlling > 1)
+	if (o.profile > FZ_PATH_SERVER_IDLE || o.idle_profile > FZ_PATH_SERVER_IDLE || o.controlling > 1 ||
+	    o.mode > FZ_PATH_ICELESS || o.reserved != 0)
 		return FZ_ERR_INVAL;
-	const struct path_opts inner = { .kind = PATH_ICE,
+	const struct path_opts inner = { .kind = (enum path_kind)o.mode,
 					 .controlling = o.controlling == 1,
 					 .local_ufrag = o.local_ufrag,
 					 .local_pwd = o.local_pwd,
@@ -169,15 +174,17 @@ static struct fz_path_route outer_route(const struct path_route *r)
 				       .remote_relayed = r->remote_relayed };
 }
 
-int fz_path_poll_transmit(struct fz_path *p, void *buf, size_t cap, struct fz_path_route *ret,
-			  uint64_t now_us)
+int fz_path_poll_transmit(struct fz_path *p, void *buf, size_t cap, enum fz_path_transmit *ret_kind,
+			  struct fz_path_route *ret, uint64_t now_us)
 {
-	enum path_transmit_kind kind; /* an ICE agent has datagrams only */
+	enum path_transmit_kind kind;
 	struct path_route route;
 	int n = path_poll_transmit(path_of(p), buf, cap, &kind, &route, now_us);
 
 	if (n > 0)
 		*ret = outer_route(&route);
+	if (n > 0 && ret_kind)
+		*ret_kind = (enum fz_path_transmit)kind;
 	return n;
 }
 
@@ -205,6 +212,56 @@ bool fz_path_selected(const struct fz_path *p, struct fz_path_route *ret)
 void fz_path_set_idle(struct fz_path *p, uint32_t idle, uint64_t now_us)
 {
 	path_set_idle(path_of(p), idle != 0, now_us);
+}
+
+void fz_path_rebuild(struct fz_path *p, uint64_t now_us)
+{
+	path_rebuild(path_of(p), now_us);
+}
+
+static struct path_route inner_route(const struct fz_path_route *r)
+{
+	return (struct path_route){ .local = r->local,
+				    .remote = r->remote,
+				    .local_relayed = r->local_relayed != 0 };
+}
+
+bool fz_path_filter_handshake(struct fz_path *p, const struct fz_path_route *arrival, const void *data,
+			      size_t len, uint64_t now_us)
+{
+	const struct path_route r = inner_route(arrival);
+
+	return path_filter_handshake(path_of(p), &r, data, len, now_us);
+}
+
+void fz_path_handshake_done(struct fz_path *p, const struct fz_path_route *arrival, const void *data,
+			    size_t len, const void *response, size_t response_len, uint64_t now_us)
+{
+	const struct path_route r = inner_route(arrival);
+	struct path_route back;
+
+	(void)path_handshake_done(path_of(p), &r, data, len, true, response, response ? response_len : 0,
+				  &back, now_us);
+}
+
+bool fz_path_send_handshake(struct fz_path *p, const void *data, size_t len, uint64_t now_us)
+{
+	return path_send_handshake(path_of(p), data, len, now_us);
+}
+
+void fz_path_handle_data(struct fz_path *p, const struct fz_path_route *arrival, uint64_t now_us)
+{
+	const struct path_route r = inner_route(arrival);
+
+	path_handle_data(path_of(p), &r, now_us);
+}
+
+bool fz_path_handle_packet(struct fz_path *p, const struct fz_path_route *arrival, const void *packet,
+			   size_t len, uint64_t now_us)
+{
+	const struct path_route r = inner_route(arrival);
+
+	return path_handle_packet(path_of(p), &r, packet, len, now_us);
 }
 
 void fz_path_stats(const struct fz_path *p, struct fz_path_stats *ret)

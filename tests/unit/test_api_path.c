@@ -4,6 +4,7 @@
 
 #include "base/time.h"
 #include "fzconn/nat.h"
+#include "fzconn/tunnel.h"
 
 #define START_US FZ_SEC(5)
 
@@ -41,7 +42,7 @@ static unsigned carry(struct end *from, struct end *to, uint64_t now_us)
 	unsigned n_sent = 0;
 	int n;
 
-	while ((n = fz_path_poll_transmit(from->p, buf, sizeof(buf), &route, now_us)) > 0) {
+	while ((n = fz_path_poll_transmit(from->p, buf, sizeof(buf), NULL, &route, now_us)) > 0) {
 		ck_assert(fz_addr_equal(&route.local, &from->addr));
 		ck_assert(fz_addr_equal(&route.remote, &to->addr));
 		ck_assert_int_eq(
@@ -135,8 +136,8 @@ START_TEST(datagrams_are_attributed)
 	ck_assert_int_eq(
 		fz_path_add_remote(left.p, "candidate:1 1 udp 5 10.0.0.2 2000 typ host", &got, START_US), 0);
 	ck_assert_int_eq(fz_path_add_remote(left.p, "nonsense", &got, START_US), FZ_ERR_WIRE);
-	ck_assert_int_eq(fz_path_poll_transmit(left.p, buf, 10, &route, START_US), FZ_ERR_NOSPACE);
-	int n = fz_path_poll_transmit(left.p, buf, sizeof(buf), &route, START_US);
+	ck_assert_int_eq(fz_path_poll_transmit(left.p, buf, 10, NULL, &route, START_US), FZ_ERR_NOSPACE);
+	int n = fz_path_poll_transmit(left.p, buf, sizeof(buf), NULL, &route, START_US);
 	ck_assert_int_gt(n, 0);
 	ck_assert_int_eq(fz_path_peek(buf, (size_t)n, &name, &len, &tag), 0);
 	ck_assert_uint_eq(len, 10);
@@ -153,6 +154,184 @@ START_TEST(datagrams_are_attributed)
 }
 END_TEST
 
+/* ---- inside a tunnel ---- */
+
+#define UNIX_NS 1800000000000000000u
+#define RELAY_OF(e) ((e) == &tun.left ? "198.51.100.1:50001" : "198.51.100.1:50002")
+
+/* Two ends with a tunnel and an address on a relay each; both addresses of both are reachable. */
+struct tunnel_end {
+	struct fz_path *p;
+	struct fz_wg *wg;
+	struct fz_addr host, relay;
+	unsigned probes;
+};
+
+static struct {
+	struct tunnel_end left, right;
+	uint64_t now_us;
+} tun;
+
+static void handle_wg(struct tunnel_end *e, const struct fz_path_route *arrival, const uint8_t *data,
+		      size_t len);
+
+static void post(struct tunnel_end *from, const struct fz_path_route *route, const uint8_t *data, size_t len)
+{
+	struct tunnel_end *to = from == &tun.left ? &tun.right : &tun.left;
+	struct fz_path_route arrival = { .local = route->remote, .remote = route->local };
+
+	arrival.local_relayed = fz_addr_equal(&route->remote, &to->relay);
+	if (arrival.local_relayed || fz_addr_equal(&route->remote, &to->host)) /* not to where it was */
+		handle_wg(to, &arrival, data, len);
+}
+
+/* Whatever the tunnel wants to say without being asked by an initiation. */
+static void drain_wg(struct tunnel_end *e)
+{
+	uint8_t buf[FZ_WG_MESSAGE_MAX];
+	struct fz_path_route route;
+	int n;
+
+	while ((n = fz_wg_poll_transmit(e->wg, buf, sizeof(buf), tun.now_us, UNIX_NS + tun.now_us * 1000)) >
+	       0)
+		if ((buf[0] != 1 || !fz_path_send_handshake(e->p, buf, (size_t)n, tun.now_us)) &&
+		    fz_path_selected(e->p, &route))
+			post(e, &route, buf, (size_t)n);
+}
+
+static void drain_path(struct tunnel_end *e)
+{
+	uint8_t buf[FZ_NAT_TRANSMIT_MAX], sealed[FZ_NAT_TRANSMIT_MAX];
+	enum fz_path_transmit kind;
+	struct fz_path_route route;
+	int n;
+
+	while ((n = fz_path_poll_transmit(e->p, buf, sizeof(buf), &kind, &route, tun.now_us)) > 0) {
+		if (kind == FZ_PATH_DATAGRAM) {
+			post(e, &route, buf, (size_t)n);
+			continue;
+		}
+		n = fz_wg_encapsulate(e->wg, buf, (size_t)n, sealed, sizeof(sealed), tun.now_us);
+		if (n > 0)
+			post(e, &route, sealed, (size_t)n);
+	}
+}
+
+static void handle_wg(struct tunnel_end *e, const struct fz_path_route *arrival, const uint8_t *data,
+		      size_t len)
+{
+	uint8_t plain[FZ_NAT_TRANSMIT_MAX], answer[FZ_WG_MESSAGE_MAX];
+	bool is_data = data[0] == 4;
+	int n, m = 0;
+
+	if (!is_data && !fz_path_filter_handshake(e->p, arrival, data, len, tun.now_us))
+		return;
+	n = fz_wg_decapsulate(e->wg, &arrival->remote.ip, data, len, plain, sizeof(plain), tun.now_us);
+	ck_assert_int_ge(n, 0);
+	if (is_data) {
+		fz_path_handle_data(e->p, arrival, tun.now_us);
+		if (n > 0)
+			e->probes += fz_path_handle_packet(e->p, arrival, plain, (size_t)n, tun.now_us);
+		return;
+	}
+	if (data[0] == 1)
+		m = fz_wg_poll_transmit(e->wg, answer, sizeof(answer), tun.now_us,
+					UNIX_NS + tun.now_us * 1000);
+	fz_path_handshake_done(e->p, arrival, data, len, m > 0 ? answer : NULL, (size_t)m, tun.now_us);
+	if (m > 0)
+		post(e, arrival, answer, (size_t)m);
+}
+
+static void open_end(struct unit_env *u, struct tunnel_end *e, const struct fz_wg_key *own,
+		     const struct fz_wg_key *peer, const char *host)
+{
+	const struct fz_path_opts po = { .size = sizeof(po), .mode = FZ_PATH_ICELESS };
+	struct fz_wg_opts wo = { .size = sizeof(wo), .private_key = *own, .timing = FZ_WG_FIREZONE_ICELESS };
+
+	e->host = addr(host);
+	e->relay = addr(RELAY_OF(e));
+	ck_assert_int_eq(fz_wg_key_public(peer, &wo.peer_public), 0);
+	ck_assert_int_eq(fz_path_new(&u->env, &po, &e->p, tun.now_us), 0);
+	ck_assert_int_eq(fz_wg_new(&u->env, &wo, &e->wg, tun.now_us), 0);
+}
+
+static void announce(struct tunnel_end *from, struct tunnel_end *to)
+{
+	const struct fz_path_cand cands[] = {
+		{ .kind = FZ_PATH_HOST, .addr = from->host, .base = from->host },
+		{ .kind = FZ_PATH_RELAY, .addr = from->relay, .base = from->host },
+	};
+	char text[FZ_PATH_TEXT_MAX];
+	struct fz_path_cand got;
+
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(fz_path_add_local(from->p, &cands[i], text, tun.now_us), 1);
+		ck_assert_int_eq(fz_path_add_remote(to->p, text, &got, tun.now_us), 0);
+	}
+}
+
+static void run_tunnel(uint64_t us)
+{
+	for (uint64_t end = tun.now_us + us; tun.now_us < end; tun.now_us += FZ_MS(10))
+		for (int i = 0; i < 4; i++) {
+			struct tunnel_end *e = i % 2 ? &tun.right : &tun.left;
+			fz_wg_handle_timeout(e->wg, tun.now_us);
+			fz_path_handle_timeout(e->p, tun.now_us);
+			drain_wg(e);
+			drain_path(e);
+		}
+}
+
+static void expect_direct(struct tunnel_end *e, const struct tunnel_end *peer)
+{
+	struct fz_path_route route;
+
+	ck_assert(fz_path_selected(e->p, &route));
+	char a[FZ_ADDR_STRLEN], b[FZ_ADDR_STRLEN];
+	ck_assert_msg(fz_addr_equal(&route.local, &e->host) && fz_addr_equal(&route.remote, &peer->host),
+		      "the path is %s > %s", fz_addr_format(&route.local, a),
+		      fz_addr_format(&route.remote, b));
+}
+
+START_TEST(a16_15_agents_inside_a_tunnel)
+{
+	struct unit_env u;
+	struct fz_wg_key left, right;
+
+	unit_env_init(&u, 1);
+	tun.now_us = START_US;
+	fz_wg_key_generate(&u.env, &left);
+	fz_wg_key_generate(&u.env, &right);
+	open_end(&u, &tun.left, &left, &right, "10.0.0.1:1000");
+	open_end(&u, &tun.right, &right, &left, "10.0.0.2:2000");
+	fz_wg_connect(tun.left.wg, tun.now_us);
+	announce(&tun.left, &tun.right);
+	announce(&tun.right, &tun.left);
+	run_tunnel(FZ_SEC(1));
+	expect_direct(&tun.left, &tun.right);
+	expect_direct(&tun.right, &tun.left);
+	expect(&(struct end){ .p = tun.left.p }, FZ_PATH_SELECTED, FZ_PATH_REASON_BETTER);
+	ck_assert_uint_gt(tun.left.probes, 0);
+
+	/* One end moves: same session, no handshake. */
+	struct fz_wg_stats before = { .size = sizeof(before) }, after = before;
+	ck_assert_int_eq(fz_wg_get_stats(tun.left.wg, &before), 0);
+	fz_path_rebuild(tun.left.p, tun.now_us);
+	tun.left.host = addr("10.7.7.7:7777");
+	announce(&tun.left, &tun.right);
+	run_tunnel(FZ_SEC(1));
+	expect_direct(&tun.left, &tun.right);
+	expect_direct(&tun.right, &tun.left);
+	ck_assert_int_eq(fz_wg_get_stats(tun.left.wg, &after), 0);
+	ck_assert_uint_eq(after.initiations_sent, before.initiations_sent);
+	fz_path_free(tun.left.p);
+	fz_path_free(tun.right.p);
+	fz_wg_free(tun.left.wg);
+	fz_wg_free(tun.right.wg);
+	unit_env_check(&u);
+}
+END_TEST
+
 START_TEST(options)
 {
 	struct unit_env u;
@@ -161,6 +340,9 @@ START_TEST(options)
 
 	unit_env_init(&u, 1);
 	o.profile = 4;
+	ck_assert_int_eq(fz_path_new(&u.env, &o, &p, START_US), FZ_ERR_INVAL);
+	o = opts(true);
+	o.mode = 2;
 	ck_assert_int_eq(fz_path_new(&u.env, &o, &p, START_US), FZ_ERR_INVAL);
 	o = opts(true);
 	o.local_ufrag = "with:colon";
@@ -185,6 +367,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("api_path");
 
-	unit_case(s, "fz_path", two_agents_find_each_other, datagrams_are_attributed, options);
+	unit_case(s, "fz_path", two_agents_find_each_other, datagrams_are_attributed, options,
+		  a16_15_agents_inside_a_tunnel);
 	return s;
 }
