@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -170,6 +171,17 @@ static void raise_limit(const char *path, unsigned long want)
 			say(FZ_LOG_INFO, "set %s to %lu", path, want);
 	}
 	close(fd);
+}
+
+void privilege_raise_files(void)
+{
+	enum { ENOUGH = 4096 };
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= ENOUGH)
+		return;
+	r.rlim_cur = r.rlim_max < ENOUGH ? r.rlim_max : ENOUGH;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
 void privilege_raise_buffers(void)

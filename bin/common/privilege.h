@@ -12,6 +12,8 @@ enum exit_code privilege_check(void);
 enum exit_code privilege_explain(int err);
 /* Keep CAP_NET_ADMIN alone and the system calls of the loop, for good. Failing is no reason to stop. */
 void privilege_drop(void);
+/* Descriptors for 1,000 DNS queries under way, each of which has a socket, and for all else. */
+void privilege_raise_files(void);
 /* Allow big socket buffers on this machine; never lowers a limit. */
 void privilege_raise_buffers(void);
 

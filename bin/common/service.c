@@ -335,6 +335,7 @@ enum exit_code service_run(const struct service *s)
 	enum exit_code code;
 
 	r = (struct running){ .s = s, .loop.fd = -1, .started_us = loop_now_us() };
+	privilege_raise_files();
 	code = begin(&r);
 	if (code == EXIT_OK) {
 		catch_signals(r.run);
