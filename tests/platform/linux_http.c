@@ -28,9 +28,9 @@ static char dir[32];
 static pid_t server;
 static int server_in, server_out, fds_before;
 
-static int count_fds(void)
+static int count(const char *in)
 {
-	DIR *d = opendir("/proc/self/fd");
+	DIR *d = opendir(in);
 	int n = 0;
 
 	ck_assert_ptr_nonnull(d);
@@ -118,15 +118,16 @@ static void set_up(void)
 	unsetenv("ALL_PROXY");
 	start_server();
 	unit_env_init(&env, 1);
-	fds_before = count_fds();
+	fds_before = count("/proc/self/fd");
 	ck_assert_int_eq(fz_platform_linux_new(&env.env, &o, &p), 0);
 }
 
 static void tear_down(void)
 {
+	ck_assert_int_eq(count("/proc/self/task"), 3); /* one, and the two dots */
 	fz_platform_free(&p);
 	unit_env_check(&env);
-	ck_assert_int_eq(count_fds(), fds_before);
+	ck_assert_int_eq(count("/proc/self/fd"), fds_before);
 	stop_server();
 	umount2(dir, MNT_DETACH);
 	rmdir(dir);
