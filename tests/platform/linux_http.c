@@ -93,7 +93,7 @@ static void write_file(const char *name, const char *text, const char *over)
 
 static void set_up(void)
 {
-	const struct fz_platform_linux_opts o = { .size = sizeof(o) };
+	const struct fz_platform_linux_opts o = { .size = sizeof(o), .no_watch = true };
 	char command[400];
 
 	netns_enter();

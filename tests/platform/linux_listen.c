@@ -40,7 +40,7 @@ static int count_fds(void)
 
 static void set_up(void)
 {
-	const struct fz_platform_linux_opts o = { .size = sizeof(o) };
+	const struct fz_platform_linux_opts o = { .size = sizeof(o), .no_watch = true };
 
 	netns_enter();
 	netns_run("ip addr add 100.64.0.1/32 dev lo; ip addr add fd00:2021:1111::1/128 dev lo");
@@ -154,20 +154,40 @@ static void read_all(int fd, void *buf, size_t len)
 	}
 }
 
-/* The connection comes to its end: true; it is still there: false. */
+/* The connection comes to its end. */
 static bool is_over(int fd)
 {
 	struct fz_dns_request r;
 	uint8_t byte;
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 500; i++) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 		if (get_now(&r))
 			return false;
-		if (poll(&pfd, 1, 2) == 1)
+		if (poll(&pfd, 1, 10) == 1)
 			return recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
 	}
 	return false;
+}
+
+static bool is_open(int fd)
+{
+	uint8_t byte;
+
+	turn();
+	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* Let time pass until no deadline is left, or one is there. */
+static bool has_deadline(bool want)
+{
+	for (int i = 0; i < 500 && (p.ops->next_timeout(p.ctx) != FZ_NEVER_US) != want; i++) {
+		struct fz_dns_request r;
+		uint32_t ready;
+		ck_assert_int_eq(p.ops->wait(p.ctx, p.ops->now_us(p.ctx) + 20000, &ready), 0);
+		ck_assert(!p.ops->dns_request(p.ctx, &r));
+	}
+	return p.ops->next_timeout(p.ctx) != FZ_NEVER_US;
 }
 
 START_TEST(udp_is_answered)
@@ -359,7 +379,7 @@ START_TEST(tcp_who_has_gone_is_not_found)
 {
 	const struct linger reset = { 1, 0 };
 	struct fz_dns_request r;
-	int fd, err = 0;
+	int fd;
 
 	listen_here();
 	fd = client(SOCK_STREAM, &here);
@@ -367,10 +387,8 @@ START_TEST(tcp_who_has_gone_is_not_found)
 	r = get();
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
 	close(fd);
-	turn();
-	err = p.ops->dns_reply(p.ctx, r.id, "x", 1);
-	ck_assert_int_eq(err, FZ_ERR_NOT_FOUND);
-	ck_assert_uint_eq(p.ops->next_timeout(p.ctx), FZ_NEVER_US);
+	ck_assert(!has_deadline(false));
+	ck_assert_int_eq(p.ops->dns_reply(p.ctx, r.id, "x", 1), FZ_ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -402,7 +420,7 @@ START_TEST(tcp_slow_peers_time_out)
 	ck_assert(is_over(idle));
 	ck_assert(is_over(half));
 	ck_assert_uint_eq(stats().dns_refused, 1); /* to be idle is no crime */
-	ck_assert(!is_over(asking));
+	ck_assert(is_open(asking));
 	pass_ms(DNSCONN_ANSWER_MS + 1);
 	ck_assert(is_over(asking));
 	ck_assert_uint_eq(stats().dns_refused, 2);
@@ -508,9 +526,7 @@ START_TEST(tcp_crowds)
 		read_all(fds[i], in, 3);
 		close(fds[i]);
 	}
-	for (int i = 0; i < 10; i++)
-		ck_assert(!get_now(&r[0]));
-	ck_assert_uint_eq(p.ops->next_timeout(p.ctx), FZ_NEVER_US);
+	ck_assert(!has_deadline(false)); /* they have gone */
 }
 END_TEST
 
@@ -532,8 +548,10 @@ START_TEST(tcp_the_table_is_full)
 		ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&a, sizeof(a)), 0);
 		turn();
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 500 && stats().dns_refused < 8; i++) {
+		poll(NULL, 0, 10);
 		turn();
+	}
 	ck_assert_uint_eq(stats().dns_refused, 8);
 	for (int i = 0; i < DNSCONNS_MAX + 8; i++)
 		close(fds[i]);
@@ -553,8 +571,7 @@ START_TEST(without_descriptors_it_waits)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	memcpy(&a.sin_addr, here.ip.b, 4);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	turn();
-	ck_assert_uint_ne(p.ops->next_timeout(p.ctx), FZ_NEVER_US); /* not told again and again */
+	ck_assert(has_deadline(true)); /* not told again and again */
 	while (n > 0)
 		close(taken[--n]);
 	pass_ms(2000);
@@ -586,8 +603,9 @@ START_TEST(a7_7_places_come_and_go)
 	ck_assert_int_eq(p.ops->dns_reply(p.ctx, r.id, "x", 1), FZ_ERR_NOT_FOUND);
 	ck_assert(is_over(tcp));
 	close(tcp);
-	ck_assert_int_eq(send(udp, "hello, world", 12, 0), 12);
-	ck_assert_int_eq(send(udp, "hello, world", 12, 0), -1); /* refused */
+	for (int i = 0; i < 500 && send(udp, "hello, world", 12, 0) >= 0; i++)
+		poll(NULL, 0, 10);
+	ck_assert_int_eq(errno, ECONNREFUSED);
 	close(udp);
 
 	ck_assert_int_eq(p.ops->dns_listen(p.ctx, &here, true, false), 0); /* by UDP alone from now on */

@@ -64,7 +64,7 @@ static int bound(int type, const char *ip, uint16_t port)
 
 static void set_up(void)
 {
-	const struct fz_platform_linux_opts o = { .size = sizeof(o) };
+	const struct fz_platform_linux_opts o = { .size = sizeof(o), .no_watch = true };
 
 	netns_enter();
 	unit_env_init(&env, 1);

@@ -192,6 +192,8 @@ uint64_t lx_name_next(const struct lx *lx)
 	const struct lx_names *t = lx->names;
 	uint64_t at = FZ_NEVER_US;
 
+	if (t && t->done.first)
+		return 0; /* told until it is taken */
 	if (t == NULL || t->waiting.len + t->running.len == 0)
 		return at;
 	if (t->waiting.first)

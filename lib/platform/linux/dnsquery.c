@@ -375,23 +375,35 @@ bool lx_dns_answer(void *p, struct fz_dns_answer *ret)
 
 /* ---- events ---- */
 
+/* A router wants smaller packets: the kernel has learnt that and cuts the query now. */
+static void repeat(struct lx_query *q)
+{
+	struct lx_queries *t = q->lx->queries;
+
+	while (recv(q->fd, t->buf, sizeof(t->buf), MSG_ERRQUEUE) >= 0)
+		; /* else we are told again and again */
+	(void)!send(q->fd, q->data + 2, q->len, MSG_NOSIGNAL);
+}
+
 static void read_udp(struct lx_query *q)
 {
 	struct lx_queries *t = q->lx->queries;
 
 	for (int i = 0; i < READS; i++) {
 		ssize_t n = recv(q->fd, t->buf, sizeof(t->buf), 0);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EMSGSIZE))
+		if (n < 0 && errno == EMSGSIZE)
+			repeat(q);
+		else if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n < 0) {
+		else if (n < 0) {
 			finish(q, error_of(errno));
 			return;
-		}
-		if (is_answer(q, t->buf, (size_t)n)) {
+		} else if (is_answer(q, t->buf, (size_t)n)) {
 			finish_with(q, t->buf, (size_t)n);
 			return;
+		} else {
+			q->lx->stats.dns_strange++;
 		}
-		q->lx->stats.dns_strange++;
 	}
 }
 
@@ -489,16 +501,22 @@ bool lx_dns_query_event(struct lx *lx, uint32_t slot, uint32_t events)
 
 uint64_t lx_dns_query_next(const struct lx *lx)
 {
-	const struct fz_heap_node *n = lx->queries ? fz_heap_peek(&lx->queries->due) : NULL;
+	const struct lx_queries *t = lx->queries;
+	const struct fz_heap_node *n = t ? fz_heap_peek(&t->due) : NULL;
 
+	if (t && t->done)
+		return 0; /* told until it is taken */
 	return n ? n->at_us : FZ_NEVER_US;
 }
 
 bool lx_dns_query_run(struct lx *lx, uint64_t now_us)
 {
-	while (lx_dns_query_next(lx) <= now_us)
-		finish(fz_container(fz_heap_peek(&lx->queries->due), struct lx_query, due), FZ_ERR_TIMEOUT);
-	return lx->queries && lx->queries->done;
+	struct lx_queries *t = lx->queries;
+	struct fz_heap_node *n;
+
+	while (t && (n = fz_heap_peek(&t->due)) != NULL && n->at_us <= now_us)
+		finish(fz_container(n, struct lx_query, due), FZ_ERR_TIMEOUT);
+	return t && t->done;
 }
 
 void lx_dns_query_reset(struct lx *lx)

@@ -376,6 +376,8 @@ uint64_t lx_http_next(const struct lx *lx)
 
 	if (t == NULL)
 		return FZ_NEVER_US;
+	if (t->done)
+		return 0; /* told until it is taken */
 	at = fz_min_us(https_next_timeout(t->https), dnsres_next_timeout(t->names));
 	for (const struct lx_fetch *f = t->waiting ? t->all : NULL; f; f = f->next) {
 		if (!f->waits)

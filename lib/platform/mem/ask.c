@@ -155,8 +155,7 @@ uint64_t mem_ask_next(const struct mem_host *h)
 	uint64_t t = FZ_NEVER_US;
 
 	for (const struct mem_ask *a = h->asks; a != NULL; a = a->next)
-		if (a->state != DONE)
-			t = fz_min_us(t, a->due_us);
+		t = fz_min_us(t, a->state != DONE ? a->due_us : a->kind != REPLY ? 0 : FZ_NEVER_US);
 	return t;
 }
 
