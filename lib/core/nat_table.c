@@ -15,18 +15,19 @@
 
 enum flag { FIN_OUT = 1, FIN_IN = 2, RESET = 4 };
 
+/* What each packet touches comes first. */
 struct nat_session {
 	struct fz_map_link inside, outside;
-	struct fz_heap_node due; /* at or before the deadline */
+	struct fz_ip proxy, real;
+	uint8_t kind, flags;
+	uint16_t inside_port, outside_port;
+	bool has_ended;
+	uint64_t out_us, in_us; /* last packets; in_us 0 = none yet */
+	void *tag;
 	struct nat_table *table;
+	struct fz_heap_node due; /* at or before the deadline */
 	struct nat_session *prev, *next; /* of the table; next also of the free ones */
 	struct nat_session *older, *newer; /* of the ended ones */
-	void *tag;
-	uint64_t out_us, in_us; /* last packets; in_us 0 = none yet */
-	struct fz_ip proxy, real;
-	uint16_t inside_port, outside_port;
-	uint8_t kind, flags;
-	bool has_ended;
 };
 
 struct slab {
