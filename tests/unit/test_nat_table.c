@@ -479,7 +479,7 @@ static size_t make_super(uint8_t *p, struct fz_pkt *pkt, size_t *ret_gso)
 	size_t hdr, len;
 
 	*ret_gso = 1 + rnd(m.v6 ? 1100 : 1150);
-	m.payload = *ret_gso + 1 + rnd(20000);
+	m.payload = *ret_gso + 1 + rnd(1000);
 	if (m.proto == 17)
 		m.opt_len = 0;
 	len = mk_packet(p, &m);
@@ -589,7 +589,7 @@ struct twin {
 	bool reset;
 };
 
-static struct twin twins[20000];
+static struct twin twins[1000];
 static size_t n_twins;
 
 static uint64_t twin_end(const struct twin *w)
@@ -624,7 +624,7 @@ static struct twin *twin_out(uint8_t kind, uint16_t port, const struct fz_ip *pr
 			return &twins[i];
 	while (twin_in(kind, out, real, now))
 		out = out == 65535 ? 1 : (uint16_t)(out + 1);
-	if (n_twins == 20000) { /* forget what is long over */
+	if (n_twins == 1000) { /* forget what is long over */
 		size_t kept = 0;
 		for (size_t i = 0; i < n_twins; i++)
 			if (twin_end(&twins[i]) > now)
