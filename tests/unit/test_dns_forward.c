@@ -330,7 +330,7 @@ START_TEST(answers_to_another_question)
 }
 END_TEST
 
-START_TEST(asked_again_while_under_way)
+START_TEST(a7_3_equal_ids_and_repetitions)
 {
 	struct rig r;
 	uint64_t id;
@@ -599,7 +599,7 @@ Suite *unit_suite(void)
 		  a7_2_long_answers, truncated_by_the_server);
 	unit_case(s, "silence", a6_47_no_server_answers, a6_47_by_tcp, the_next_server_is_asked,
 		  a6_46_silent_server_is_asked_last, a6_46_all_are_bad, an_error_while_another_may_answer,
-		  answers_to_another_question, asked_again_while_under_way);
+		  answers_to_another_question, a7_3_equal_ids_and_repetitions);
 	unit_case(s, "tunnel", a6_44_server_is_a_resource, a6_44_only_servers_of_the_portal);
 	unit_case(s, "changes", other_servers, another_network);
 	unit_case(s, "bounds", too_many_queries, too_many_bytes);

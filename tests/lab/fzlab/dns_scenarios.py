@@ -231,3 +231,42 @@ def killed(lab):
     lab.stop("client/client", signal.SIGKILL)
     services.client(lab)
     get(lab, f"http://{SHORT}/get")
+
+
+# Medians in microseconds of one query after the other: server, then names; "%d" is another number each time.
+LOOKUPS = """
+import socket, statistics, struct, sys, time
+def query(i, name):
+    labels = b"".join(bytes([len(each)]) + each.encode() for each in name.split("."))
+    return struct.pack(">6H", i, 0x100, 1, 0, 0, 0) + labels + bytes([0, 0, 1, 0, 1])
+for word in sys.argv[1:]:
+    server, name = word.split("=")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((server, 53))
+        s.settimeout(5)
+        times = []
+        for i in range(500):
+            data = query(i, name % i if "%d" in name else name)
+            started = time.perf_counter()
+            s.send(data)
+            answer = s.recv(2000)
+            times.append(time.perf_counter() - started)
+            assert answer[:2] == data[:2] and answer[3] & 15 == 0 and answer[7] > 0, (name, answer)
+    print(round(statistics.median(times) * 1e6))
+"""
+
+
+@scenario("names-figures", "look-ups by the stub and by dnsmasq next door, in one run", **DNS)
+def figures(lab):
+    lab.start("client", "dnsmasq", ["dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces",
+                                    "--conf-file=/dev/null", "--pid-file=", "--cache-size=10000",
+                                    "--listen-address=127.0.0.1", f"--server={net.NET4}1",
+                                    "--address=/download.httpbin/192.0.2.1"],
+              ready=lambda: lab.hosts["client"].listens("udp", 53))
+    asked = [f"{server}={name}" for name in ("example.com", "download.httpbin", "%d.example.com")
+             for server in (SENTINEL, "127.0.0.1")]
+    done = run(lab, "python3", "-c", LOOKUPS, *asked, limit=60)
+    expect(done.returncode == 0, done.stderr)
+    ours = done.stdout.split()[::2]
+    theirs = done.stdout.split()[1::2]
+    return ", ".join(f"{what} {a} (dnsmasq {b}) us" for what, a, b in zip(("kept", "own", "asked outside"), ours, theirs))

@@ -70,6 +70,8 @@ def name_servers(lab):
     inside = []
     for name, last in RESOURCE_NAMES.items():
         inside += [f"--host-record={name},{net.RES4}{last},{net.RES6}{last}"]
+    # Upstream's gateway uses only servers that know this one.
+    inside += [f"--host-record=firezone.dev,{net.RES4}{net.WEB}"]
     inside += ["--txt-record=txt.httpbin,hello", "--srv-host=_web._tcp.httpbin,download.httpbin,80"]
     _dnsmasq(lab, "res", [net.RES4 + net.DNS, net.RES6 + net.DNS], inside)
     for name, host in lab.hosts.items():
