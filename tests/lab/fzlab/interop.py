@@ -9,8 +9,8 @@ from .sandbox import LabError
 RELAYS = {("ours", "ours"): ("coturn", "theirs"), ("ours", "theirs"): ("mixed", "theirs"),
           ("theirs", "ours"): ("mixed", "theirs"), ("theirs", "theirs"): ("theirs",)}
 PARTS = {"direct": "3.5", "relayed": "4.1", "direct-v6": "3.1-v6", "relayed-v6": "4.1-v6", "restart": "10.1",
-         "roam": "5.1", "direct-iceless": "3.5-iceless", "relayed-iceless": "4.1-iceless",
-         "roam-iceless": "5.1-iceless"}
+         "roam": "5.1", "direct-iceless": "3.5-iceless", "relayed-iceless": "4.2",
+         "roam-iceless": "5.2"}
 
 
 def run(args, report):
