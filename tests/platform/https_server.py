@@ -9,6 +9,10 @@ import sys
 import threading
 
 TYPE = "application/dns-message"
+# www.example.com A, the text that a client must send; and the answer to AAAA, TTL 3709
+VECTOR_TEXT = "AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"
+VECTOR_ANSWER = bytes.fromhex("00008180000100010000000003777777076578616d706c6503636f6d00001c0001c00c001c000100000e7d0010"
+                              "20010db8abcd00120001000200030004")
 numbers = itertools.count(1)
 
 
@@ -46,6 +50,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/move":
             self.send(307, Location="/elsewhere?x=1")
+            return
+        if self.path == "/vector-text?dns=" + VECTOR_TEXT:
+            self.send(200, VECTOR_ANSWER.replace(b"\x1c", b"\x01", 1), TYPE)
+            return
+        if self.path.startswith("/vector-answer?"):
+            self.send(200, VECTOR_ANSWER, TYPE)
             return
         if self.path == "/big":
             self.send(200, b"z" * 70000, "text/plain")

@@ -110,7 +110,11 @@ static void set_up(void)
 	netns_run(command);
 	snprintf(command, sizeof(command), "%s/cert.pem", dir);
 	replace_file(ROOTS, command);
-	write_file("hosts", ADDRESS " doh.test other.test\n127.0.0.6 closed.test\n", "/etc/hosts");
+	write_file("hosts",
+		   "# 127.0.0.7 commented.test\n" ADDRESS " doh.test other.test # trailing.test\n"
+		   "172.17.0.2\tcontainer42\nfe80::1 ip6-localnet container42\nnonsense\n"
+		   "127.0.0.6 closed.test\n",
+		   "/etc/hosts");
 	write_file("resolv", "nameserver 127.0.0.9\n", "/etc/resolv.conf"); /* nobody is there */
 	unsetenv("https_proxy");
 	unsetenv("HTTPS_PROXY");
@@ -231,6 +235,37 @@ START_TEST(a7_9_get_with_base64url)
 }
 END_TEST
 
+/* Published query and answer: one as text in the URL, the other unchanged but for the id. */
+static void exchange_vector(const char *query, const char *url, const char *want)
+{
+	uint8_t m[64];
+	struct fz_dns_query q = { .size = sizeof(q), .transport = FZ_DNS_HTTPS, .url = url, .data = m };
+
+	q.len = unit_hex(m, sizeof(m), query);
+	ck_assert_int_eq(p.ops->dns_query(p.ctx, &q), 0);
+	struct fz_dns_answer r = get();
+	ck_assert_int_eq(r.err, 0);
+	unit_assert_hex(r.data, r.len, want);
+}
+
+START_TEST(a7_9_published_query)
+{
+	exchange_vector(
+		"beef 0100000100000000000003777777076578616d706c6503636f6d0000010001", URL "/vector-text",
+		"beef8180000100010000000003777777076578616d706c6503636f6d0000010001c00c001c000100000e7d0010"
+		"20010db8abcd00120001000200030004");
+}
+END_TEST
+
+START_TEST(a7_10_published_answer)
+{
+	exchange_vector(
+		"cafe 0100000100000000000003777777076578616d706c6503636f6d00001c0001", URL "/vector-answer",
+		"cafe8180000100010000000003777777076578616d706c6503636f6d00001c0001c00c001c000100000e7d0010"
+		"20010db8abcd00120001000200030004");
+}
+END_TEST
+
 START_TEST(a7_11_many_at_once)
 {
 	enum { N = 30 };
@@ -329,6 +364,36 @@ START_TEST(a_network_change_begins_anew)
 	ck_assert_int_eq(r.err, FZ_ERR_IO);
 	ck_assert_uint_ge(exchange(3, URL "/dns-query"), 2);
 	ck_assert_uint_eq(p.ops->next_timeout(p.ctx), FZ_NEVER_US);
+}
+END_TEST
+
+/* ---- names ---- */
+
+START_TEST(a7_13_hosts_file)
+{
+	static const struct {
+		const char *name, *first; /* NULL = none */
+		size_t len;
+	} cases[] = {
+		{ "other.test", ADDRESS, 1 },       { "DOH.test", ADDRESS, 1 },
+		{ "container42", "172.17.0.2", 2 }, { "commented.test", NULL, 0 },
+		{ "trailing.test", NULL, 0 },       { "nonsense", NULL, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fz_resolved r;
+		struct fz_ip want;
+		ck_assert_int_eq(p.ops->resolve(p.ctx, i, cases[i].name), 0);
+		ck_assert(await(FZ_READY_DNS));
+		ck_assert(p.ops->resolved(p.ctx, &r));
+		ck_assert_uint_eq(r.id, i);
+		ck_assert_uint_eq(r.len, cases[i].len);
+		ck_assert_int_eq(r.err == 0, cases[i].first != NULL);
+		if (r.err == 0) {
+			ck_assert_int_eq(fz_ip_parse(cases[i].first, &want), 0);
+			ck_assert(fz_ip_equal(&r.addrs[0], &want));
+		}
+	}
 }
 END_TEST
 
@@ -508,12 +573,15 @@ END_TEST
 Suite *unit_suite(void)
 {
 	const TTest *const tests[] = { a7_9_get_with_base64url,
+				       a7_9_published_query,
+				       a7_10_published_answer,
 				       a7_11_many_at_once,
 				       bad_answers_fail,
 				       silence_is_a_timeout,
 				       names_that_nobody_knows,
 				       a_closed_connection_is_replaced,
 				       a_network_change_begins_anew,
+				       a7_13_hosts_file,
 				       post_carries_a_body,
 				       statuses_are_told,
 				       bodies_are_limited,

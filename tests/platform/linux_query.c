@@ -717,6 +717,24 @@ START_TEST(around_the_tunnel)
 }
 END_TEST
 
+START_TEST(a7_6_patience)
+{
+	uint64_t before = p.ops->now_us(p.ctx);
+
+	open_tun();
+	ask_through_tunnel(1);
+	ck_assert_uint_ge(p.ops->next_timeout(p.ctx), before + 10000000);
+	ck_assert_uint_le(p.ops->next_timeout(p.ctx), p.ops->now_us(p.ctx) + 10000000);
+	p.ops->ask_reset(p.ctx); /* of the network around the tunnel */
+	expect_nothing();
+	p.ops->ask_close(p.ctx);
+	before = p.ops->now_us(p.ctx);
+	ask(2, FZ_DNS_TCP, 1);
+	ck_assert_uint_ge(p.ops->next_timeout(p.ctx), before + 5000000);
+	ck_assert_uint_le(p.ops->next_timeout(p.ctx), p.ops->now_us(p.ctx) + 5000000);
+}
+END_TEST
+
 /* ---- names ---- */
 
 static void give_name(uint64_t id, const char *name, int want)
@@ -824,6 +842,7 @@ Suite *unit_suite(void)
 				       memory_may_fail,
 				       a7_8_through_the_tunnel,
 				       a7_4_icmp_fails_the_query,
+				       a7_6_patience,
 				       around_the_tunnel,
 				       names_of_this_host,
 				       names_wait_for_their_turn,

@@ -36,6 +36,7 @@ static void close_conn(struct dnsconns *t, unsigned slot)
 	struct dnsconn *c = t->v[slot];
 
 	t->v[slot] = NULL;
+	t->len--;
 	close(c->fd);
 	fz_free(t->lx->env, c->in);
 	fz_free(t->lx->env, c->out);
@@ -139,6 +140,7 @@ void dnsconns_add(struct dnsconns *t, int fd, const struct fz_addr *local, const
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (lx_loop_add_key(t->lx, fd, LX_TAG_DNS_CONN, c->key, LX_READ) == 0) {
 			t->v[slot] = c;
+			t->len++;
 			return;
 		}
 	}
@@ -345,7 +347,7 @@ uint64_t dnsconns_next(const struct dnsconns *t)
 {
 	uint64_t at = FZ_NEVER_US;
 
-	for (int i = 0; i < DNSCONNS_MAX; i++)
+	for (int i = 0; t->len > 0 && i < DNSCONNS_MAX; i++) /* asked with every turn of the loop */
 		if (t->v[i])
 			at = fz_min_us(at, t->v[i]->due_us);
 	return at;
@@ -353,7 +355,7 @@ uint64_t dnsconns_next(const struct dnsconns *t)
 
 void dnsconns_run(struct dnsconns *t, uint64_t now_us)
 {
-	for (unsigned i = 0; i < DNSCONNS_MAX; i++) {
+	for (unsigned i = 0; t->len > 0 && i < DNSCONNS_MAX; i++) {
 		struct dnsconn *c = t->v[i];
 		if (c == NULL || c->due_us > now_us)
 			continue;

@@ -20,6 +20,7 @@ struct dnsconn;
 struct dnsconns {
 	struct lx *lx;
 	struct dnsconn *v[DNSCONNS_MAX];
+	size_t len; /* connections */
 	uint32_t generation;
 };
 
