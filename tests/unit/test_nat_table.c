@@ -479,7 +479,7 @@ static size_t make_super(uint8_t *p, struct fz_pkt *pkt, size_t *ret_gso)
 	size_t hdr, len;
 
 	*ret_gso = 1 + rnd(m.v6 ? 1100 : 1150);
-	m.payload = *ret_gso + 1 + rnd(1000);
+	m.payload = *ret_gso + 1 + rnd(20000);
 	if (m.proto == 17)
 		m.opt_len = 0;
 	len = mk_packet(p, &m);
