@@ -437,7 +437,7 @@ static void keep_alive(struct turn_alloc *a)
 {
 	struct turn_side *s = &a->side[a->active];
 
-	if (a->keepalive_us > a->now_us)
+	if (a->keepalive_us == FZ_NEVER_US || a->keepalive_us > a->now_us + TURN_EARLY_US)
 		return;
 	a->keepalive_us = a->now_us + TURN_KEEPALIVE_US;
 	if (!s->binding.active)

@@ -12,6 +12,7 @@
 #define TURN_SOFTWARE_MAX 128
 #define TURN_QUEUE_MAX 100 /* binds that wait for the allocation */
 #define TURN_KEEPALIVE_US FZ_SEC(25)
+#define TURN_EARLY_US FZ_SEC(5) /* so much sooner when somebody is awake anyway: one wake-up less */
 #define TURN_DOUBT_US FZ_SEC(25) /* we send, the relay is silent: is the allocation still there? */
 #define TURN_RETRY_MIN_US FZ_SEC(60) /* RFC 8656 section 7.4: after 486 and 508 wait at least a minute */
 #define TURN_RETRY_MAX_US FZ_SEC(480)
