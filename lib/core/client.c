@@ -127,7 +127,11 @@ static int make_parts(struct client *c, const struct endpoint_opts *opts, uint64
 		err = gateways_init(&c->gateways, c->env);
 	if (err == 0)
 		err = dns_nat_new(c->env, 0, &c->nat);
-	return err ? err : endpoint_new(c->env, opts, &client_ops, c, now_us, &c->endpoint, ret_reason);
+	if (err == 0)
+		err = endpoint_new(c->env, opts, &client_ops, c, now_us, &c->endpoint, ret_reason);
+	if (err == 0)
+		c->flows = endpoint_flows(c->endpoint);
+	return err;
 }
 
 int client_new(const struct fz_env *env, const struct endpoint_opts *opts, uint64_t now_us,

@@ -24,6 +24,7 @@
 struct client {
 	const struct fz_env *env;
 	struct endpoint *endpoint;
+	struct flows *flows; /* the endpoint's */
 	struct proxy_ips *proxies;
 	struct resources resources;
 	struct gateways gateways;

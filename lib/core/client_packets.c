@@ -52,15 +52,37 @@ void client_refuse(struct client *c, enum endpoint_drop why, enum icmp_error wha
 
 /* ---- outbound ---- */
 
-static void send_to(struct client *c, struct gateway_peer *g, struct fz_pkt *pkt, const struct ip_view *view,
+/* True: it is on its way. */
+static bool send_to(struct client *c, struct gateway_peer *g, struct fz_pkt *pkt, const struct ip_view *view,
 		    uint64_t now_us)
 {
 	if (!g->up) {
 		uint64_t before = g->waiting.dropped;
 		pending_push(&g->waiting, pkt, view);
 		endpoint_drop_many(c->endpoint, DROP_PENDING, g->waiting.dropped - before);
-	} else if (node_send(endpoint_node(c->endpoint), g->ref, pkt, view, now_us) != 0)
-		endpoint_drop(c->endpoint, DROP_NOT_CONNECTED);
+		return false;
+	}
+	if (node_send(endpoint_node(c->endpoint), g->ref, pkt, view, now_us) == 0)
+		return true;
+	endpoint_drop(c->endpoint, DROP_NOT_CONNECTED);
+	return false;
+}
+
+static void note_flow(struct client *c, const struct choice *to, const struct fz_pkt *pkt,
+		      const struct ip_view *view, uint64_t now_us)
+{
+	const struct gateway_peer *g = to->res->gateway;
+	const struct flow_packet packet = {
+		.peer = &g->id, .resource = &to->res->id, .pkt = pkt, .view = view
+	};
+	struct flow *opened = flows_sent(c->flows, endpoint_node(c->endpoint), g->ref, &packet, now_us);
+	char text[DNS_NAME_STRLEN];
+	struct dns_name name;
+
+	if (opened == NULL || to->domain == NULL)
+		return;
+	proxy_domain_name(to->domain, &name);
+	flow_tracker_set_domain(c->flows->active, opened, dns_name_format(&name, text));
 }
 
 static void wait_for_access(struct client *c, struct resource *res, struct fz_pkt *pkt,
@@ -93,8 +115,9 @@ static void send_to_resource(struct client *c, const struct choice *to, struct f
 		client_refuse(c, DROP_FILTER, ICMP_PROHIBITED, pkt, view);
 	else if (to->res->gateway == NULL)
 		wait_for_access(c, to->res, pkt, view, now_us);
-	else if (to->domain == NULL || !hold_for_name(c, to, pkt, view, now_us))
-		send_to(c, to->res->gateway, pkt, view, now_us);
+	else if ((to->domain == NULL || !hold_for_name(c, to, pkt, view, now_us)) &&
+		 send_to(c, to->res->gateway, pkt, view, now_us) && c->flows->active)
+		note_flow(c, to, pkt, view, now_us);
 }
 
 /* An address of the tunnel's own ranges that stands for nothing, or not in this family, is refused at once:
@@ -140,7 +163,7 @@ void client_outbound(void *role, struct fz_pkt *pkt, struct ip_view *view, uint6
 	}
 	g = range_is_tunnel(&view->dst) ? gateways_by_ip(&c->gateways, &view->dst) : NULL;
 	if (g) {
-		send_to(c, g, pkt, view, now_us);
+		(void)send_to(c, g, pkt, view, now_us);
 		return;
 	}
 	to = resources_choose(&c->resources, &view->dst, view->kind, view->dport);
@@ -195,6 +218,7 @@ bool client_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view
 {
 	struct client *c = role;
 	struct gateway_peer *g = gateways_by_ref(&c->gateways, ref);
+	struct flow *flow;
 
 	if (g == NULL) {
 		endpoint_drop(c->endpoint, DROP_NO_PEER);
@@ -211,6 +235,8 @@ bool client_inbound(void *role, uint32_t ref, struct fz_pkt *pkt, struct ip_view
 	}
 	if (view->kind == IP_ICMP_OTHER)
 		look_at_error(c, g, pkt, view, now_us);
+	if (c->flows->active && (flow = flow_tracker_find(c->flows->active, &g->id, view)) != NULL)
+		flow_tracker_rx(c->flows->active, flow, pkt, view, now_us);
 	return true;
 }
 

@@ -127,23 +127,23 @@ void flows_close_all(struct flows *f, uint64_t now_us)
 
 static struct flow_sent sent(const struct flow_packet *p)
 {
-	return (struct flow_sent){ .peer = p->peer, .resource = p->resource, .domain = p->domain };
+	return (struct flow_sent){ .peer = p->peer, .resource = p->resource };
 }
 
-void flows_received(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
-		    uint64_t now_us)
+struct flow *flows_received(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
+			    uint64_t now_us)
 {
 	struct flow_sent s = sent(p);
 
 	node_came_by(n, ref, &s.outer_src, &s.outer_dst);
-	flow_tracker_tx(f->active, &s, p->pkt, p->view, now_us);
+	return flow_tracker_tx(f->active, &s, p->pkt, p->view, now_us);
 }
 
-void flows_sent(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
-		uint64_t now_us)
+struct flow *flows_sent(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
+			uint64_t now_us)
 {
 	struct flow_sent s = sent(p);
 
 	node_goes_by(n, ref, &s.outer_src, &s.outer_dst);
-	flow_tracker_tx(f->active, &s, p->pkt, p->view, now_us);
+	return flow_tracker_tx(f->active, &s, p->pkt, p->view, now_us);
 }

@@ -31,18 +31,17 @@ uint64_t flows_next_timeout(const struct flows *f);
 void flows_close_all(struct flows *f, uint64_t now_us);
 
 /* For roles, only while `active`: a packet that was let through from the initiator, in the form that it has
- * beyond all translation. Answers: flow_tracker_find() and _rx(). domain NULL = none. */
+ * beyond all translation. Answers: flow_tracker_find() and _rx(). Results as flow_tracker_tx(). */
 struct flow_packet {
 	const struct fz_uuid *peer, *resource;
-	const char *domain;
 	const struct fz_pkt *pkt;
 	const struct ip_view *view;
 };
 /* It came from the peer: we respond. */
-void flows_received(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
-		    uint64_t now_us);
+struct flow *flows_received(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
+			    uint64_t now_us);
 /* It went to the peer: we initiate. */
-void flows_sent(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
-		uint64_t now_us);
+struct flow *flows_sent(struct flows *f, const struct node *n, uint32_t ref, const struct flow_packet *p,
+			uint64_t now_us);
 
 #endif

@@ -55,11 +55,11 @@ static void note_flow(struct gateway *g, const struct client_peer *p, const stru
 		      const char *domain, const struct fz_pkt *pkt, const struct ip_view *view,
 		      uint64_t now_us)
 {
-	const struct flow_packet packet = {
-		.peer = &p->id, .resource = resource, .domain = domain, .pkt = pkt, .view = view
-	};
+	const struct flow_packet packet = { .peer = &p->id, .resource = resource, .pkt = pkt, .view = view };
+	struct flow *opened = flows_received(g->flows, endpoint_node(g->endpoint), p->ref, &packet, now_us);
 
-	flows_received(g->flows, endpoint_node(g->endpoint), p->ref, &packet, now_us);
+	if (opened && domain)
+		flow_tracker_set_domain(g->flows->active, opened, domain);
 }
 
 static bool is_own(const struct gateway *g, const struct fz_ip *ip)

@@ -197,28 +197,22 @@ static uint64_t unique_start(struct flow_tracker *t, uint64_t now_us)
 	return t->last_start_us;
 }
 
-static void open_flow(struct flow_tracker *t, const struct flow_key *key, uint64_t hash,
-		      const struct flow_sent *s, const struct fz_pkt *pkt, const struct ip_view *view,
-		      uint64_t now_us)
+static struct flow *open_flow(struct flow_tracker *t, const struct flow_key *key, uint64_t hash,
+			      const struct flow_sent *s, const struct fz_pkt *pkt, const struct ip_view *view,
+			      uint64_t now_us)
 {
 	struct access *a = access_find(&t->accesses, s->peer, s->resource);
-	struct access_name *name = NULL;
 	struct flow *f;
 
 	if (a == NULL || !fz_addr_set(&s->outer_dst) || (!t->local && !(t->upload && a->auth.token)))
-		return;
+		return NULL;
 	f = take_from_pool(t);
-	if (f && s->domain && (name = access_name(&t->accesses, s->domain)) == NULL) {
-		give_back(t, f);
-		f = NULL;
-	}
 	if (f == NULL) {
 		t->stats->untracked++;
-		return;
+		return NULL;
 	}
 	f->key = *key;
 	f->access = access_hold(a);
-	f->name = name;
 	f->outers = &f->first;
 	f->start_us = unique_start(t, now_us);
 	f->for_upload = t->upload && a->auth.token;
@@ -228,6 +222,13 @@ static void open_flow(struct flow_tracker *t, const struct flow_key *key, uint64
 	t->stats->opened++;
 	count_tx(t, f, pkt, view, now_us);
 	wait_for_report(t, f, now_us);
+	return f;
+}
+
+void flow_tracker_set_domain(struct flow_tracker *t, struct flow *f, const char *domain)
+{
+	if (f->name == NULL)
+		f->name = access_name(&t->accesses, domain);
 }
 
 /* ---- packets ---- */
@@ -300,8 +301,8 @@ static bool took_same_way(const struct flow *f, const struct flow_sent *s)
 	       (fz_addr_equal(&o->src, &s->outer_src) && fz_addr_equal(&o->dst, &s->outer_dst));
 }
 
-void flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const struct fz_pkt *pkt,
-		     const struct ip_view *view, uint64_t now_us)
+struct flow *flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const struct fz_pkt *pkt,
+			     const struct ip_view *view, uint64_t now_us)
 {
 	struct flow_key key;
 	struct flow *f;
@@ -309,21 +310,17 @@ void flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const st
 	bool same_way;
 
 	if (view->kind != IP_TCP && view->kind != IP_UDP)
-		return;
+		return NULL;
 	make_key(&key, s->peer, view, false);
 	hash = fz_map_hash(&t->flows, &key, sizeof(key));
 	f = find(t, &key, hash, s->resource);
-	if (f == NULL) {
-		if (may_open(view))
-			open_flow(t, &key, hash, s, pkt, view, now_us);
-		return;
-	}
+	if (f == NULL)
+		return may_open(view) ? open_flow(t, &key, hash, s, pkt, view, now_us) : NULL;
 	same_way = took_same_way(f, s);
 	if ((!same_way && f->outers_len == FLOW_OUTERS_MAX) ||
 	    (view->kind == IP_TCP && (view->tcp_flags & IP_TCP_SYN) && f->sent_data)) {
 		close_flow(t, f, now_us, now_us);
-		open_flow(t, &key, hash, s, pkt, view, now_us);
-		return;
+		return open_flow(t, &key, hash, s, pkt, view, now_us);
 	}
 	if (!same_way)
 		push_outer(t, f, s, now_us);
@@ -331,6 +328,7 @@ void flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const st
 	count_tx(t, f, pkt, view, now_us);
 	if (view->tcp_flags & IP_TCP_RST)
 		close_flow(t, f, now_us, now_us);
+	return NULL;
 }
 
 struct flow *flow_tracker_find(struct flow_tracker *t, const struct fz_uuid *peer, const struct ip_view *view)

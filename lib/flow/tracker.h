@@ -51,14 +51,16 @@ int flow_tracker_authorize(struct flow_tracker *t, const struct fz_uuid *peer, c
 void flow_tracker_forget(struct flow_tracker *t, const struct fz_uuid *peer, const struct fz_uuid *resource);
 
 /* A packet from the initiator that was let through, addresses as the resource sees them. The outer addresses
- * are those that it came or went by; family none = not known. Copies domain; NULL = none. */
+ * are those that it came or went by; family none = not known. The flow when this packet has opened it, else
+ * NULL: it may be given the name of its resource, until the next call. */
 struct flow_sent {
 	const struct fz_uuid *peer, *resource;
-	const char *domain;
 	struct fz_addr outer_src, outer_dst;
 };
-void flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const struct fz_pkt *pkt,
-		     const struct ip_view *view, uint64_t now_us);
+struct flow *flow_tracker_tx(struct flow_tracker *t, const struct flow_sent *s, const struct fz_pkt *pkt,
+			     const struct ip_view *view, uint64_t now_us);
+/* Copied; without memory the flow stays without. */
+void flow_tracker_set_domain(struct flow_tracker *t, struct flow *f, const char *domain);
 /* The flow that an answer belongs to, before the answer's addresses are translated; NULL = none. Valid until
  * the next call but flow_tracker_rx(), which counts the answer once it is really on its way. */
 struct flow *flow_tracker_find(struct flow_tracker *t, const struct fz_uuid *peer,

@@ -104,12 +104,14 @@ static void send_view(const struct ip_view *v, uint16_t gso_size)
 	const struct flow_sent s = {
 		.peer = &w.peer,
 		.resource = &w.resource,
-		.domain = w.domain,
 		.outer_src = { .ip = ip4(198, 51, 100, 1), .port = w.from_port },
 		.outer_dst = { .ip = ip4(203, 0, 113, 1), .port = 51820 },
 	};
 
-	flow_tracker_tx(w.t, &s, &pkt, v, w.now_us);
+	struct flow *opened = flow_tracker_tx(w.t, &s, &pkt, v, w.now_us);
+
+	if (opened && w.domain)
+		flow_tracker_set_domain(w.t, opened, w.domain);
 }
 
 static void tx(uint8_t kind, uint8_t flags, uint32_t payload)
