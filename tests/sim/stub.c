@@ -57,6 +57,8 @@ struct stub {
 	bool is_down, is_silent;
 	const char *refusal;
 	char interface[512];
+	char flow_url[128], client_token[2048], gateway_token[2048];
+	unsigned flow_interval_s;
 	uint64_t expires_s;
 	struct line lines[STUB_LINES_MAX];
 	struct resource resources[STUB_RESOURCES_MAX];
@@ -107,6 +109,7 @@ struct stub *stub_new(stub_send *send, void *ctx)
 		abort();
 	s->send = send;
 	s->ctx = ctx;
+	stub_set_flow_logs(s, "http://127.0.0.1/", 0, TOKEN, TOKEN);
 	return s;
 }
 
@@ -239,8 +242,8 @@ static void say_init(struct stub *s, const struct line *l)
 		    (unsigned long long)g->expires_s);
 		comma = ",";
 	}
-	add(&t, "],\"flow_logs\":{\"api_url\":\"http://127.0.0.1/\",\"upload_interval_secs\":0,"
-		"\"upload_batch_size\":0}}");
+	add(&t, "],\"flow_logs\":{\"api_url\":\"%s\",\"upload_interval_secs\":%u,\"upload_batch_size\":0}}",
+	    s->flow_url, s->flow_interval_s);
 	say(s, l, "init", t.v);
 }
 
@@ -324,9 +327,9 @@ static void on_request(struct stub *s, const struct line *c, const struct jv *pa
 	    "credentials\":{"
 	    "\"username\":\"%s\",\"password\":\"%s\"},\"client\":{\"id\":\"%s\",\"public_key\":\"%s\","
 	    "\"preshared_key\":\"%s\",\"ipv4\":\"100.64.0.%u\",\"ipv6\":\"fd00:2021:1111::0:%u\",\"version\":"
-	    "\"1.5.12\"},\"use_iceless\":false,\"subject\":{},\"flow_logs_ingest_token\":\"" TOKEN "\"",
+	    "\"1.5.12\"},\"use_iceless\":false,\"subject\":{},\"flow_logs_ingest_token\":\"%s\"",
 	    x.user[0], x.pwd[0], x.user[1], x.pwd[1], stub_id('c', c->number, id), c->key, x.psk, c->number,
-	    c->number);
+	    c->number, s->gateway_token);
 	if (s->expires_s)
 		add(&t, ",\"expires_at\":%llu", (unsigned long long)s->expires_s);
 	add(&t, "}");
@@ -354,10 +357,10 @@ static void on_acknowledged(struct stub *s, const struct line *g, const struct j
 	    "\"fd00:2021:1111::1:%u\",\"preshared_key\":\"%s\",\"client_ice_credentials\":{\"username\":\"%"
 	    "s\","
 	    "\"password\":\"%s\"},\"gateway_ice_credentials\":{\"username\":\"%s\",\"password\":\"%s\"},"
-	    "\"use_iceless\":false,\"flow_logs_ingest_token\":\"" TOKEN "\"}",
+	    "\"use_iceless\":false,\"flow_logs_ingest_token\":\"%s\"}",
 	    stub_id('5', resource, rid), stub_id('a', g->number, id),
 	    stub_id('d', s->resources[resource].site, sid), g->key, g->number, g->number, x.psk, x.user[0],
-	    x.pwd[0], x.user[1], x.pwd[1]);
+	    x.pwd[0], x.user[1], x.pwd[1], s->client_token);
 	say(s, c, "authorization_created", t.v);
 }
 
@@ -703,6 +706,15 @@ void stub_set_expiry(struct stub *s, uint64_t unix_s)
 void stub_set_refusal(struct stub *s, const char *reason)
 {
 	s->refusal = reason;
+}
+
+void stub_set_flow_logs(struct stub *s, const char *api_url, unsigned interval_s, const char *client_token,
+			const char *gateway_token)
+{
+	snprintf(s->flow_url, sizeof(s->flow_url), "%s", api_url);
+	snprintf(s->client_token, sizeof(s->client_token), "%s", client_token);
+	snprintf(s->gateway_token, sizeof(s->gateway_token), "%s", gateway_token);
+	s->flow_interval_s = interval_s;
 }
 
 void stub_set_silent(struct stub *s, bool is_silent)

@@ -55,6 +55,10 @@ void stub_revoke(struct stub *s, unsigned client, unsigned resource);
 void stub_set_refusal(struct stub *s, const char *reason);
 /* Gateways are asked but their acknowledgement stays here: the client waits. */
 void stub_set_silent(struct stub *s, bool is_silent);
+/* Flow logs: where to, how often, and with which tokens clients and gateways report. Copied; tell again with
+ * stub_say() or before devices join. */
+void stub_set_flow_logs(struct stub *s, const char *api_url, unsigned interval_s, const char *client_token,
+			const char *gateway_token);
 
 /* Say something to everybody of a role, or send any text at all: malformed messages. */
 void stub_say(struct stub *s, bool to_gateways, const char *event, const char *payload);

@@ -8,6 +8,7 @@
 #include "../sim/stub.h"
 #include "base/time.h"
 #include "fake_turn.h"
+#include "flow_token.h"
 #include "fzconn/run.h"
 #include "packets.h"
 #include "wire/csum.h"
@@ -36,7 +37,12 @@ static struct {
 	struct fz_stream *lines[LINES];
 	struct side c, g;
 	bool echoes;
+	unsigned flow_lines; /* of local logs */
 } w;
+static struct {
+	unsigned interval_s; /* 0 = the portal wants none */
+	bool local, has_dir;
+} flow_wish; /* for begin() */
 
 static struct fz_ip ip(const char *text)
 {
@@ -182,8 +188,21 @@ static void pass(uint64_t us)
 	}
 }
 
+static void count_flow_lines(void *ctx, enum fz_log_level level, const char *area, const char *line)
+{
+	(void)ctx;
+	(void)line;
+	w.flow_lines += level == FZ_LOG_TRACE && strcmp(area, "flow_logs") == 0;
+}
+
+#define CLIENT_FLOWS "/c/flow_logs"
+#define GATEWAY_FLOWS "/g/flow_logs"
+
 static void begin(bool offload)
 {
+	const struct flow_token initiator = { .is_initiator = true }, responder = { 0 };
+	struct fz_run_opts cr = { .size = sizeof(cr), .flow_dir = flow_wish.has_dir ? CLIENT_FLOWS : NULL },
+			   gr = { .size = sizeof(gr), .flow_dir = flow_wish.has_dir ? GATEWAY_FLOWS : NULL };
 	struct fz_client_opts co = { .size = sizeof(co),
 				     .api_url = "ws://203.0.113.10:8081",
 				     .token = "t",
@@ -199,8 +218,14 @@ static void begin(bool offload)
 
 	memset(&w, 0, sizeof(w));
 	unit_env_init(&w.u, 21);
+	if (flow_wish.local)
+		w.u.env.log = (struct fz_log){ count_flow_lines, NULL, FZ_LOG_TRACE };
+	co.flow_logs = go.flow_logs = flow_wish.local;
 	w.echoes = true;
 	w.stub = stub_new(stub_says, NULL);
+	if (flow_wish.interval_s)
+		stub_set_flow_logs(w.stub, "http://203.0.113.10:8081/", flow_wish.interval_s,
+				   flow_token(&initiator), flow_token(&responder));
 	stub_set_resource(w.stub, 1, "10.20.0.0/16", "[]");
 	stub_set_resource(w.stub, 2, "fd00:1::/64", "[]");
 	ck_assert_int_eq(fz_memnet_new(&w.u.env, &w.net), 0);
@@ -213,8 +238,8 @@ static void begin(bool offload)
 	ck_assert_int_eq(fz_memnet_host(w.net, &g4, &g6, &w.g.platform), 0);
 	ck_assert_int_eq(fz_client_new(&w.u.env, &co, fz_memnet_now(w.net), &w.c.client), 0);
 	ck_assert_int_eq(fz_gateway_new(&w.u.env, &go, fz_memnet_now(w.net), &w.g.gateway), 0);
-	ck_assert_int_eq(fz_run_client_new(&w.u.env, w.c.client, &w.c.platform, NULL, &w.c.run), 0);
-	ck_assert_int_eq(fz_run_gateway_new(&w.u.env, w.g.gateway, &w.g.platform, NULL, &w.g.run), 0);
+	ck_assert_int_eq(fz_run_client_new(&w.u.env, w.c.client, &w.c.platform, &cr, &w.c.run), 0);
+	ck_assert_int_eq(fz_run_gateway_new(&w.u.env, w.g.gateway, &w.g.platform, &gr, &w.g.run), 0);
 	pass(FZ_MS(200));
 }
 
@@ -496,6 +521,179 @@ START_TEST(bad_options)
 }
 END_TEST
 
+#ifdef HAVE_FLOW_LOGS
+/* ---- flow logs ---- */
+
+/* One TCP packet of flow 0: there, or back from the resource. */
+static void tcp(bool back, int flags, size_t payload)
+{
+	uint8_t p[1500], t[4];
+	struct mk m = { .flags = flags, .payload = payload };
+	struct fz_pkt pkt = { .data = p, .len = mk_packet(p, &m) };
+
+	if (back) { /* sums do not change when both ends change places */
+		memcpy(t, p + 12, 4);
+		memcpy(p + 12, p + 16, 4);
+		memcpy(p + 16, t, 4);
+		memcpy(t, p + 20, 2);
+		memcpy(p + 20, p + 22, 2);
+		memcpy(p + 22, t, 2);
+	}
+	ck_assert_int_eq(fz_memnet_tun_put(back ? &w.g.platform : &w.c.platform, &pkt), 0);
+	pass(FZ_MS(20));
+}
+
+static unsigned count_files(struct side *s, const char *path, const char *suffix)
+{
+	char name[FZ_NAME_LEN];
+	struct fz_dir *d;
+	uint64_t changed_s;
+	unsigned n = 0;
+
+	if (s->platform.ops->dir_open(s->platform.ctx, path, &d, &changed_s) != 0)
+		return 0;
+	while (s->platform.ops->dir_next(s->platform.ctx, d, name)) {
+		size_t len = strlen(name), tail = strlen(suffix);
+		n += len >= tail && strcmp(name + len - tail, suffix) == 0;
+	}
+	s->platform.ops->dir_close(s->platform.ctx, d);
+	return n;
+}
+
+#define AT_CLIENT CLIENT_FLOWS "/initiator/" FLOW_TOKEN_ID
+#define AT_GATEWAY GATEWAY_FLOWS "/responder/" FLOW_TOKEN_ID
+
+static void begin_flows(unsigned interval_s, bool local, bool has_dir)
+{
+	flow_wish.interval_s = interval_s;
+	flow_wish.local = local;
+	flow_wish.has_dir = has_dir;
+	begin(true);
+	w.echoes = false;
+	tcp(false, 2, 0); /* SYN, waits for access */
+	pass(FZ_MS(500));
+	tcp(true, 0x12, 0);
+	tcp(false, 0x10, 0);
+	tcp(false, 0x18, 100);
+	tcp(true, 0x18, 1000);
+}
+
+static void answer_uploads(struct side *s, const char *role, unsigned *ret_n)
+{
+	struct fz_http_request q;
+	struct fz_http_result r = { .status = 200 };
+
+	while (fz_memnet_http_take(&s->platform, &q)) {
+		ck_assert_str_eq(q.method, "POST");
+		ck_assert_str_eq(q.url, "http://203.0.113.10:8081/ingestion/flow_logs");
+		ck_assert_str_eq(q.headers[0].name, "authorization");
+		ck_assert_int_eq(strncmp(q.headers[0].value, "Bearer eyJ", 10), 0);
+		char *body = calloc(1, q.body_len + 1);
+		memcpy(body, q.body, q.body_len);
+		ck_assert_int_eq(strncmp(body, "{\"flow_logs\":[", 14), 0);
+		/* Both sides count from the initiator's view. */
+		if (strstr(body, "flow_end")) {
+			ck_assert_msg(strstr(body, "\"rx_bytes\":1000,") && strstr(body, "\"tx_bytes\":100,"),
+				      "%s: %s", role, body);
+			ck_assert_ptr_nonnull(strstr(body, "\"inner_src_ip\":\"100.64.0.1\""));
+			++*ret_n;
+		}
+		free(body);
+		r.id = q.id;
+		ck_assert_int_eq(fz_memnet_http_put(&s->platform, &r), 0);
+	}
+}
+
+START_TEST(a13_1_reports_reach_the_portal)
+{
+	unsigned from_client = 0, from_gateway = 0;
+
+	begin_flows(2, false, true);
+	tcp(false, 4, 0); /* RST: both see the end */
+	for (int i = 0; i < 50 && (from_client == 0 || from_gateway == 0); i++) {
+		pass(FZ_MS(100));
+		answer_uploads(&w.c, "client", &from_client);
+		answer_uploads(&w.g, "gateway", &from_gateway);
+	}
+	ck_assert_uint_eq(from_client, 1);
+	ck_assert_uint_eq(from_gateway, 1);
+	pass(FZ_MS(100));
+	ck_assert_uint_eq(count_files(&w.c, AT_CLIENT, ".json"), 0);
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".json"), 0);
+	ck_assert_uint_eq(count_files(&w.g, GATEWAY_FLOWS, "upload.json"), 1);
+	end();
+}
+END_TEST
+
+START_TEST(a13_18_stop_writes_what_is_open)
+{
+	struct fz_http_request q;
+
+	begin_flows(3600, false, true);
+	pass(FZ_MS(1100));
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".start.json"), 1);
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".end.json"), 0);
+	fz_run_shutdown(w.g.run, 1000);
+	fz_run_shutdown(w.c.run, 1000);
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".start.json"), 0);
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".end.json"), 1);
+	ck_assert_uint_eq(count_files(&w.c, AT_CLIENT, ".end.json"), 1);
+	ck_assert(!fz_memnet_http_take(&w.g.platform, &q)); /* the next start uploads it */
+	end();
+}
+END_TEST
+
+START_TEST(a13_12_nothing_is_kept_while_both_are_off)
+{
+	begin_flows(0, false, true);
+	fz_run_shutdown(w.g.run, 1000);
+	ck_assert_uint_eq(count_files(&w.g, GATEWAY_FLOWS, ""), 0);
+	ck_assert_uint_eq(count_files(&w.g, "/g", ""), 0);
+	end();
+	/* Nor where there is no place for it. */
+	begin_flows(2, false, false);
+	fz_run_shutdown(w.g.run, 1000);
+	ck_assert_uint_eq(count_files(&w.g, "/g", ""), 0);
+	end();
+}
+END_TEST
+
+START_TEST(local_flow_logs)
+{
+	begin_flows(0, true, false);
+	pass(FZ_MS(1100));
+	ck_assert_uint_eq(w.flow_lines, 2); /* the beginning, at both ends */
+	tcp(false, 4, 0);
+	pass(FZ_MS(1100));
+	ck_assert_uint_eq(w.flow_lines, 4);
+	end();
+	/* The portal's wish and the local one do not disturb each other. */
+	begin_flows(2, true, true);
+	fz_run_shutdown(w.g.run, 1000);
+	ck_assert_uint_eq(w.flow_lines, 2);
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".end.json"), 1);
+	end();
+}
+END_TEST
+
+START_TEST(full_disk_does_not_disturb)
+{
+	begin_flows(2, false, true);
+	fz_memnet_set_disk(&w.g.platform, 0);
+	pass(FZ_SEC(2));
+	w.echoes = true;
+	ck_assert(reaches("10.20.0.1", FZ_MS(300)));
+	w.echoes = false;
+	tcp(false, 4, 0);
+	pass(FZ_SEC(2));
+	ck_assert_uint_eq(count_files(&w.g, AT_GATEWAY, ".json"), 0);
+	ck_assert_int_eq(w.g.err, 0);
+	end();
+}
+END_TEST
+
+#endif
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("run");
@@ -503,5 +701,9 @@ Suite *unit_suite(void)
 	unit_case(s, "traffic", both_families, super_packets_whole, super_packets_cut, offload_lost);
 	unit_case(s, "change", network_change, stream_loss, goodbye, interface_deleted);
 	unit_case(s, "loop", deadlines, bad_options);
+#ifdef HAVE_FLOW_LOGS
+	unit_case(s, "flow logs", a13_1_reports_reach_the_portal, a13_18_stop_writes_what_is_open,
+		  a13_12_nothing_is_kept_while_both_are_off, local_flow_logs, full_disk_does_not_disturb);
+#endif
 	return s;
 }
