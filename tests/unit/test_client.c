@@ -390,6 +390,19 @@ START_TEST(drops)
 }
 END_TEST
 
+START_TEST(a11_7_packet_to_ourselves)
+{
+	stage_begin(&s, &usual);
+	stage_ping(&s, "100.64.0.1", 1);
+	stage_ping(&s, "fd00:2021:1111::1", 1);
+	ck_assert_uint_eq(device_counter(s.clients[0], "no such destination"), 2);
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	ck_assert_uint_eq(s.n, 0);
+	stage_end(&s);
+}
+END_TEST
+
 START_TEST(before_the_first_configuration)
 {
 	const struct stage_opts nobody = { .no_gateway = true };
@@ -742,7 +755,7 @@ Suite *unit_suite(void)
 		  waiting_room, a9_5_refused, unanswered_request, a9_8_offline_site, a9_10_list_of_resources,
 		  a9_1_revoked_while_others_remain, a9_14_internet_resource, offline_site, unasked_grant,
 		  acc_9_11_address_changes, resource_deleted);
-	unit_case(suite, "packets", drops);
+	unit_case(suite, "packets", a11_7_packet_to_ourselves, drops);
 	unit_case(suite, "relays", relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
 	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, clocks);
 	unit_case(suite, "memory", failing_allocations);

@@ -8,6 +8,7 @@
 #include "base/addr.h"
 #include "core/ranges.h"
 #include "wire/dns.h"
+#include "wire/icmp.h"
 #include "wire/udp.h"
 
 #define PROHIBITED4 (3u << 8 | 13)
@@ -356,6 +357,45 @@ START_TEST(proxy_addresses_that_lead_nowhere)
 }
 END_TEST
 
+/* A resource that refuses everything, as its kernel would. */
+static void refusing(void *ctx, struct device *d, struct fz_pkt *pkt)
+{
+	uint8_t error[ICMP_ERROR_MAX];
+	struct ip_view v;
+
+	(void)ctx;
+	if (ip_parse(pkt, &v) == IP_OK)
+		device_tun_later(d, error, icmp_build_error(ICMP_NET_UNREACHABLE, 0, pkt->data, &v, error));
+}
+
+/* Errors from behind the gateway quote the address that the application used. */
+START_TEST(a11_9_errors_quote_the_proxy_address)
+{
+	static const uint16_t types[] = { DNS_A, DNS_AAAA };
+
+	begin(&usual);
+	s.gateway->packet = refusing;
+	for (unsigned i = 0; i < 2; i++) {
+		char text[FZ_IP_STRLEN], proxy[FZ_IP_STRLEN];
+		struct icmp_quote q;
+		struct ip_view v;
+		snprintf(proxy, sizeof(proxy), "%s", address("web.corp.example", types[i]));
+		unsigned n = s.n;
+		stage_send(&s, s.clients[0], i ? "fd00:2021:1111::1" : "100.64.0.1", proxy, 17, 7, 5);
+		ck_assert(stage_wait(&s, n + 1, FZ_MS(300)));
+		struct fz_pkt pkt = ip_pkt(s.got[n].b, s.got[n].len);
+		ck_assert_int_eq(ip_parse(&pkt, &v), IP_OK);
+		ck_assert_uint_eq(stage_icmp(&s.got[n]), i ? UNREACHABLE6 : UNREACHABLE4);
+		ck_assert_int_eq(icmp_parse_error(pkt.data, &v, &q), 0);
+		ck_assert_str_eq(fz_ip_format(&q.orig.dst, text), proxy);
+		ck_assert_uint_eq(q.orig.dport, 7);
+		ck_assert_uint_eq(q.orig.sport, 1024 + 5);
+	}
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 1); /* no reason to doubt the access */
+	stage_end(&s);
+}
+END_TEST
+
 /* Deleted, made again, moved to another site while packets flow. */
 START_TEST(a9_14_names_come_and_go)
 {
@@ -647,8 +687,8 @@ Suite *unit_suite(void)
 		  a6_4_other_names_and_nonsense);
 	unit_case(suite, "resources", a6_7_first_packet_to_a_name, a6_51_held_and_released,
 		  a6_54_not_held_while_asked_again, a6_55_failed_until_asked_again,
-		  proxy_addresses_that_lead_nowhere, a9_14_names_come_and_go, a5_4_names_survive_a_reset,
-		  many_names);
+		  proxy_addresses_that_lead_nowhere, a11_9_errors_quote_the_proxy_address,
+		  a9_14_names_come_and_go, a5_4_names_survive_a_reset, many_names);
 	unit_case(suite, "tunnel", a6_44_upstream_inside_a_resource, a6_22_site_queries,
 		  a9_5_site_query_refused);
 	unit_case(suite, "tcp", tcp_is_turned_around, another_port);

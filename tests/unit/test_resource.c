@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "core/gateways.h"
 #include "core/resource.h"
 #include "packets.h"
 
@@ -222,6 +223,76 @@ START_TEST(the_internet)
 }
 END_TEST
 
+/* The gateway that served it, those that are connected, the rest by id. */
+START_TEST(a9_7_preferred_gateways)
+{
+	static const uint8_t known[] = { 40, 10, 30, 20 };
+	struct portal_authz_created a = { 0 };
+	struct fz_uuid ret[GATEWAYS_KNOWN_MAX];
+	struct resource res = { .id = { { 1 } } };
+	struct gateway_peer *peers[4];
+	struct gateways g;
+	struct unit_env u;
+
+	unit_env_init(&u, 1);
+	ck_assert_int_eq(gateways_init(&g, &u.env), 0);
+	for (size_t i = 0; i < 4; i++) {
+		a.gateway_id.b[15] = known[i];
+		peers[i] = gateways_add(&g, &a, (uint32_t)i);
+		ck_assert_ptr_nonnull(peers[i]);
+	}
+	for (size_t i = 0; i < 4; i++)
+		if (known[i] != 30)
+			gateways_remove(&g, peers[i]);
+	ck_assert_uint_eq(gateways_preferred(&g, &res, ret), 4);
+	ck_assert(ret[0].b[15] == 30 && ret[1].b[15] == 10 && ret[2].b[15] == 20 && ret[3].b[15] == 40);
+	res.was_served = true;
+	res.last_gateway.b[15] = 20;
+	ck_assert_uint_eq(gateways_preferred(&g, &res, ret), 4);
+	ck_assert(ret[0].b[15] == 20 && ret[1].b[15] == 30 && ret[2].b[15] == 10 && ret[3].b[15] == 40);
+	gateways_clear(&g);
+	unit_env_check(&u);
+}
+END_TEST
+
+START_TEST(sites_and_their_marks)
+{
+	struct fz_uuid a = { { 1 } }, b = { { 2 } };
+	struct site *x, *y;
+	struct unit_env u;
+	struct sites all;
+
+	unit_env_init(&u, 1);
+	sites_init(&all, &u.env);
+	x = sites_ref(&all, &a, "x");
+	ck_assert_ptr_eq(sites_ref(&all, &a, NULL), x);
+	y = sites_ref(&all, &b, NULL);
+	ck_assert_str_eq(x->name, "x");
+	ck_assert_str_eq(y->name, "");
+	sites_gateway_up(y);
+	sites_set_offline(&all, y, 1000); /* we know better */
+	ck_assert(!y->offline);
+	sites_set_offline(&all, x, 1000);
+	ck_assert_uint_eq(all.next_us, 1000 + SITE_OFFLINE_US);
+	sites_gateway_down(y);
+	sites_set_offline(&all, y, 2000);
+	ck_assert(!sites_handle_timeout(&all, 999 + SITE_OFFLINE_US));
+	ck_assert(sites_handle_timeout(&all, 1000 + SITE_OFFLINE_US));
+	ck_assert(!x->offline && y->offline);
+	sites_gateway_up(y);
+	ck_assert(!y->offline);
+	ck_assert(!sites_handle_timeout(&all, 2000 + SITE_OFFLINE_US));
+	ck_assert_uint_eq(all.next_us, FZ_NEVER_US);
+	sites_unref(&all, x);
+	ck_assert_ptr_eq(sites_find(&all, &a), x);
+	sites_unref(&all, x);
+	ck_assert_ptr_null(sites_find(&all, &a));
+	sites_unref(&all, y);
+	sites_unref(&all, NULL);
+	unit_env_check(&u);
+}
+END_TEST
+
 /* However many resources wait, only so many rings exist; the one that waited longest goes. */
 START_TEST(waiting_is_bounded)
 {
@@ -282,7 +353,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("resource");
 
-	unit_case(s, "resource", what_counts_as_a_change, routes_follow, a11_6_names, the_internet);
+	unit_case(s, "resource", what_counts_as_a_change, routes_follow, a11_6_names, the_internet,
+		  a9_7_preferred_gateways, sites_and_their_marks);
 	unit_case(s, "memory", waiting_is_bounded, failing_allocations);
 	return s;
 }
