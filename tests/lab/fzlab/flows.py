@@ -12,10 +12,15 @@ from .scenarios import Failed, roam, scenario
 SPOOL = "/var/lib/firezone/flow_logs"
 
 
+def heard(lab, role="responder"):
+    """All flows that the portal has heard of, open ones too."""
+    known = json.loads(services.portal_ctl(lab, "flows", "--json").stdout)
+    return [flow for flow in known if flow["role"] == role]
+
+
 def flows(lab, role="responder"):
     """The closed flows that carried something, as the portal has them: losers of Happy Eyeballs (13.4) are left out."""
-    known = json.loads(services.portal_ctl(lab, "flows", "--json").stdout)
-    return [flow for flow in known if flow["role"] == role and flow.get("flow_end") and flow["rx_bytes"] + flow["tx_bytes"] > 0]
+    return [flow for flow in heard(lab, role) if flow.get("flow_end") and flow["rx_bytes"] + flow["tx_bytes"] > 0]
 
 
 def wait_for_flows(lab, at_least=1, limit=30, **wanted):
@@ -101,17 +106,16 @@ def killed(lab):
         expect(time.monotonic() < give_up, "no reports in the spool within 30 s")
         time.sleep(0.05)
     lab.stop("gateway/gateway", signal.SIGKILL)
-    load.kill()
+    os.killpg(load.pid, signal.SIGKILL)
     left = len(reports(lab))
-    expect(not flows(lab), "something arrived though the portal takes nothing")
+    expect(not heard(lab), "something arrived though the portal takes nothing")
     services.portal_ctl(lab, "fail-clear")
     services.gateway(lab)
-    found = wait_for_flows(lab, left - 1)  # of a file that was being written the last may be lost
-    give_up = time.monotonic() + 10
-    while reports(lab):
-        expect(time.monotonic() < give_up, "reports are left in the spool")
-        time.sleep(0.1)
-    return f"{left} reports were left, {len(found)} flows arrived"
+    give_up = time.monotonic() + 30
+    while reports(lab) or len(heard(lab)) < left - 1:  # what was being written may be lost
+        expect(time.monotonic() < give_up, f"{left} reports were left, {len(heard(lab))} arrived, {len(reports(lab))} still wait")
+        time.sleep(0.2)
+    return f"{left} reports were left, {len(heard(lab))} flows arrived"
 
 
 @scenario("13.11-full", "a full disk: traffic goes on, and then reports, too", flows=True, allowed=["flow reports lost"])
