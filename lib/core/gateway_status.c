@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/gateway_impl.h"
+#include "core/site_dns.h"
 #include "core/status.h"
 
 static struct jv *grant_row(const struct grant *g)
@@ -59,6 +61,20 @@ static struct jv *peer_table(const struct gateway *g, uint64_t now_us, uint64_t 
 	return table;
 }
 
+/* Flows to names, and the DNS service. */
+static bool put_services(struct jv *root, const struct gateway *g)
+{
+	const struct nat_stats *nat = nat_pool_stats(g->nat);
+	const struct site_dns_stats *dns = site_dns_stats(g->dns);
+	bool good = jv_set_u64(root, "sessions", nat->live);
+
+	good &= jv_set_u64(root, "sessions_opened", nat->opened);
+	good &= jv_set_u64(root, "sessions_refused", nat->no_session + nat->no_port);
+	good &= jv_set_u64(root, "dns_queries", dns->queries);
+	good &= jv_set_u64(root, "dns_failed", dns->failed + dns->full);
+	return good;
+}
+
 struct jv *gateway_status(const struct gateway *g, uint64_t now_us)
 {
 	struct jv *root = jv_object();
@@ -69,6 +85,7 @@ struct jv *gateway_status(const struct gateway *g, uint64_t now_us)
 	good &= jv_set(root, "peers", peer_table(g, now_us, &grants));
 	good &= jv_set_u64(root, "clients_total", gateway_clients(g));
 	good &= jv_set_u64(root, "grants_total", grants);
+	good &= put_services(root, g);
 	if (good)
 		return root;
 	jv_free(root);

@@ -105,6 +105,8 @@ static void check_peers(enum nat_mapping mapping, const char *path, const char *
 	text_is(g, "role", "gateway");
 	ck_assert_uint_eq(number(g, "clients_total"), 1);
 	ck_assert_uint_eq(number(g, "grants_total"), 1);
+	ck_assert_uint_eq(number(g, "sessions"), 0);
+	ck_assert_uint_eq(number(g, "dns_queries"), 0);
 	text_is(jv_at(jv_get(jv_at(jv_get(g, "peers"), 0), "grants"), 0), "address", "10.20.0.0/16");
 	jv_free(c);
 	jv_free(g);
