@@ -10,6 +10,7 @@
 #include "device.h"
 #include "relay.h"
 #include "wire/csum.h"
+#include "wire/udp.h"
 #include "world.h"
 
 #define TICK_US FZ_MS(100)
@@ -19,8 +20,9 @@
 
 struct traffic {
 	struct device *d;
-	uint32_t sent, answered, duplicates, strangers;
+	uint32_t sent, answered, refused, duplicates, strangers;
 	uint64_t first_us; /* answer */
+	bool has_name;
 	bool seen[SEQS_MAX];
 };
 
@@ -34,6 +36,7 @@ struct run {
 	struct device *gateway;
 	int client_site, gateway_site;
 	bool is_quiet;
+	bool by_name; /* the resource is a name, and its address stands for it */
 	uint32_t at_gateway_twice;
 	bool at_gateway[2][SEQS_MAX];
 	struct world_result *ret;
@@ -53,7 +56,7 @@ static void FZ_PRINTF(2, 3) failed(struct run *r, const char *fmt, ...)
 
 /* ---- payload ---- */
 
-static void make_ping(uint8_t p[PING_LEN], unsigned client, uint32_t seq)
+static void make_ping(uint8_t p[PING_LEN], unsigned client, uint32_t seq, bool by_name)
 {
 	memset(p, 0, PING_LEN);
 	p[0] = 0x45;
@@ -61,7 +64,7 @@ static void make_ping(uint8_t p[PING_LEN], unsigned client, uint32_t seq)
 	p[8] = 64;
 	p[9] = 17;
 	fz_put_be32(p + 12, 0x64400000 + client);
-	fz_put_be32(p + 16, 0x0a140064); /* 10.20.0.100 */
+	fz_put_be32(p + 16, by_name ? 0x64600001 : 0x0a140064); /* 100.96.0.1, 10.20.0.100 */
 	fz_put_be16(p + 10, csum_finish(csum_sum(p, 20)));
 	fz_put_be16(p + 20, (uint16_t)(40000 + client));
 	fz_put_be16(p + 22, 7);
@@ -103,6 +106,17 @@ static void at_client(void *ctx, struct device *d, struct fz_pkt *pkt)
 	struct traffic *t = &r->clients[d->opts.number - 1];
 	uint32_t seq;
 
+	if (pkt->len > 60 && fz_get_be16(pkt->data + 20) == 53) {
+		/* The answer about the name; its last record but three is the first. */
+		if (fz_get_be32(pkt->data + pkt->len - 4) != 0x64600004)
+			failed(r, "the name has other addresses");
+		t->has_name = true;
+		return;
+	}
+	if (pkt->len == 20 + 8 + 28 && pkt->data[9] == 1 && pkt->data[20] == 3) {
+		t->refused++; /* there is no way; checked where there must be one */
+		return;
+	}
 	if (pkt->len != PING_LEN) {
 		failed(r, "a packet of %zu bytes at the client", pkt->len);
 		return;
@@ -129,11 +143,33 @@ static void pass(struct run *r, uint64_t for_us)
 	while (sim_now(r->net) < end_us && r->ret->ok) {
 		for (unsigned i = 0; i < r->n_clients && !r->is_quiet; i++) {
 			struct traffic *t = &r->clients[i];
-			make_ping(p, i + 1, t->sent++ % SEQS_MAX);
+			make_ping(p, i + 1, t->sent++ % SEQS_MAX, r->by_name);
 			device_tun(t->d, p, PING_LEN);
 		}
 		if (!sim_run(r->net, sim_now(r->net) + TICK_US))
 			failed(r, "the network is flooded, or a host never rests");
+	}
+}
+
+/* Every client asks its sentinel for the name of the resource. */
+static void ask_for_name(struct run *r)
+{
+	static const char name[] = "\4echo\4corp\7example";
+	uint8_t query[12 + sizeof(name) + 4] = { 0, 1, 1, 0, 0, 1 }, packet[UDP_HDR_MAX + sizeof(query)];
+
+	memcpy(query + 12, name, sizeof(name));
+	query[13 + sizeof(name)] = query[15 + sizeof(name)] = 1; /* A, IN */
+	for (unsigned i = 0; i < r->n_clients; i++) {
+		struct device *d = r->clients[i].d;
+		struct fz_addr from = { { FZ_FAMILY_INET, { 100, 64, 0, (uint8_t)(i + 1) } }, 0, 5000 };
+		struct fz_addr to = { .ip = d->stats.dns[0], .port = 53 };
+		if (d->stats.dns_len == 0) {
+			failed(r, "client %u has no name server", i + 1);
+			return;
+		}
+		device_tun(d, packet, udp_build(packet, &from, &to, query, sizeof(query)));
+		if (!r->clients[i].has_name)
+			failed(r, "client %u has no answer about the name", i + 1);
 	}
 }
 
@@ -210,6 +246,9 @@ static void build(struct run *r, bool verbose)
 	r->net = sim_new(w->seed ^ 0x5eed);
 	lines_init(&r->lines, r->net);
 	stub_set_resource(r->lines.stub, 1, "10.20.0.0/16", "[]");
+	stub_set_names(r->lines.stub, 2, "*.corp.example", NULL, "[]");
+	host_names_set(&r->lines.names, "echo.corp.example", "10.50.0.100", NULL);
+	r->lines.names.delay_us = FZ_MS(3);
 	make_relays(r);
 	r->client_site = sim_add_site(r->net, &w->client.site);
 	r->gateway_site = sim_add_site(r->net, &w->gateway.site);
@@ -217,6 +256,8 @@ static void build(struct run *r, bool verbose)
 	r->n_clients = 1 + w->has_second_client;
 	for (unsigned i = 0; i < r->n_clients; i++)
 		r->clients[i].d = make_device(r, r->client_site, &w->client, false, i + 1, verbose);
+	for (unsigned i = 0; i < r->n_clients; i++)
+		device_system_dns(r->clients[i].d, "203.0.113.53");
 }
 
 /* ---- checks ---- */
@@ -373,6 +414,9 @@ void world_run_devices(const struct world *w, bool verbose, struct world_result 
 	sim_set_trace(r.net, verbose);
 	r.is_quiet = true;
 	pass(&r, FZ_SEC(3));
+	r.by_name = w->seed % 3 == 0;
+	if (r.by_name && ret->ok)
+		ask_for_name(&r);
 	r.is_quiet = false;
 	watch_start(&r);
 	if (ret->ok && ret->want != WORLD_NONE) {
