@@ -433,7 +433,9 @@ static bool settle_conn(struct node *n, struct conn *c)
 	enum wg_event we;
 
 	while (path_poll_event(c->path, &pe)) {
-		if (pe.type == PATH_DOUBTED || pe.reason == PATH_REASON_LOST || pe.type == PATH_FAILED)
+		/* Without ICE a lost path was doubted, or withdrawn, before another one is found. */
+		if (pe.type == PATH_DOUBTED || pe.type == PATH_FAILED ||
+		    (pe.reason == PATH_REASON_LOST && !c->iceless))
 			doubt_relay(n, c);
 		if (pe.type == PATH_DOUBTED)
 			node_event(n, NODE_SILENT, c, "no answer on any path");

@@ -383,7 +383,7 @@ static void path_events(struct peer *b, struct conn *c)
 			ask_relay(b, c);
 			break;
 		case PATH_SELECTED:
-			if (ev.reason == PATH_REASON_LOST)
+			if (ev.reason == PATH_REASON_LOST && !c->is_iceless)
 				ask_relay(b, c);
 			c->st.changes++;
 			c->st.lost_paths += ev.reason == PATH_REASON_LOST;
