@@ -283,16 +283,29 @@ void control_close(struct control *c)
 /* Answers of a gateway with thousands of peers are some megabytes. */
 #define ANSWER_MAX (64u << 20)
 
-int control_connect(const char *path)
+int control_probe(const char *path)
 {
 	struct sockaddr_un addr = { 0 };
-	int fd = set_path(&addr, path) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+	int fd = set_path(&addr, path) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1, err;
 	struct timeval patience = { .tv_sec = 10 };
 
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 		return fd;
 	}
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return -1;
+}
+
+int control_connect(const char *path)
+{
+	int fd = control_probe(path);
+
+	if (fd >= 0)
+		return fd;
 	if (errno == ENOENT || errno == ECONNREFUSED)
 		complain("it does not run, or has another status socket than %s; start it, or give its "
 			 "--status-socket",
@@ -300,8 +313,6 @@ int control_connect(const char *path)
 	else
 		complain("the status socket %s cannot be used: %s%s", path, strerror(errno),
 			 errno == EACCES ? "; ask as root" : "");
-	if (fd >= 0)
-		close(fd);
 	return -1;
 }
 

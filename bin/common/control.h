@@ -36,7 +36,9 @@ void control_handle_timeout(struct control *c, uint64_t now_us);
 
 /* ---- the other end ---- */
 
-/* A connection to the running program, -1 after saying why there is none. */
+/* A connection to the running program, -1 = there is none. */
+int control_probe(const char *path);
+/* The same; -1 after saying why there is none. */
 int control_connect(const char *path);
 /* One request and its answer, allocated; NULL after saying what is wrong. */
 char *control_ask(int fd, const char *request);

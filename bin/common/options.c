@@ -26,6 +26,7 @@ static const struct {
 	{ EXIT_NO_TUN, "this system has no TUN device" },
 	{ EXIT_RUNNING, "the tunnel interface is in use by another process" },
 	{ EXIT_PORTAL, "the portal cannot be reached, or refuses this device" },
+	{ EXIT_DOUBTS, "doctor: it works, but something should be mended" },
 };
 
 static void show_option(const struct option_row *o)

@@ -18,7 +18,8 @@ enum exit_code {
 	EXIT_PRIVILEGE = 4, /* a privilege is missing */
 	EXIT_NO_TUN = 5, /* no TUN device on this system */
 	EXIT_RUNNING = 6, /* the tunnel interface exists: another instance runs */
-	EXIT_PORTAL = 7 /* the portal cannot be reached or refuses this device */
+	EXIT_PORTAL = 7, /* the portal cannot be reached or refuses this device */
+	EXIT_DOUBTS = 8 /* doctor: it works, but something should be mended */
 };
 
 enum option_kind {

@@ -25,6 +25,11 @@ static bool has(unsigned capability)
 	return capng_have_capability(CAPNG_EFFECTIVE, capability);
 }
 
+bool privilege_has_net_admin(void)
+{
+	return has(CAP_NET_ADMIN);
+}
+
 static enum exit_code no_net_admin(void)
 {
 	if (geteuid() == 0)

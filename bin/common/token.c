@@ -128,10 +128,12 @@ static char *find(const struct token_source *src)
 	}
 	if (token == NULL && src->path && !load_path(src->path, true, &token))
 		return NULL;
-	if (token == NULL && src->path)
+	if (token || src->optional)
+		return token;
+	if (src->path)
 		complain("there is no token: set FIREZONE_TOKEN, or put it into %s (root:root, mode 0600)",
 			 src->path);
-	else if (token == NULL)
+	else
 		complain("there is no token: set FIREZONE_TOKEN, or give the systemd credential %s "
 			 "(LoadCredential=)",
 			 src->credential);

@@ -14,6 +14,7 @@ struct token_source {
 	const char *text; /* from an argument or elsewhere, NULL = none; wins */
 	const char *path; /* file, NULL = none */
 	const char *credential; /* name below $CREDENTIALS_DIRECTORY, NULL = none */
+	bool optional; /* it is no fault when there is none */
 	bool fixed; /* it came from an argument or variable: there is nothing to read again */
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "diagnose.h"
 #include "logger.h"
 #include "privilege.h"
 #include "service.h"
@@ -151,6 +152,22 @@ static const struct program reload_program = {
 	.options = ask_no_options,
 };
 
+static const struct program doctor_program = {
+	.name = "fz-client doctor",
+	.is_command = true,
+	.synopsis = DIAGNOSE_SYNOPSIS,
+	.description = DIAGNOSE_TEXT,
+	.options = diagnose_options,
+};
+
+static struct token_source source = { .credential = "FIREZONE_TOKEN" };
+
+static enum exit_code run_doctor(void)
+{
+	source.optional = true;
+	return diagnose(true, &settings, &facts, &source);
+}
+
 static enum exit_code run_status(void)
 {
 	return ask_status(settings.status_socket);
@@ -167,6 +184,7 @@ static enum exit_code run_reload(void)
 }
 
 static const struct command_row commands[] = {
+	{ "doctor", "try what the network lets through, and say what mends it", &doctor_program, run_doctor },
 	{ "log", "give the running program another log filter", &log_program, run_log },
 	{ "reload", "let the running program read its token again and connect to the portal anew",
 	  &reload_program, run_reload },
@@ -194,11 +212,11 @@ static enum fz_dns_control dns_method(void)
 	return strcmp(dns_control, "disabled") == 0 ? FZ_DNS_CONTROL_DISABLED : FZ_DNS_CONTROL_RESOLV_CONF;
 }
 
-static enum exit_code run(const char *token, const struct token_source *source)
+static enum exit_code run(const char *token)
 {
 	struct service s = { .facts = &facts,
 			     .settings = &settings,
-			     .token = source,
+			     .token = &source,
 			     .dns_control = dns_method(),
 			     .token_home = token_path,
 			     .exit_when_ready = exit_when_up };
@@ -237,25 +255,28 @@ static enum exit_code run(const char *token, const struct token_source *source)
 int main(int argc, char **argv)
 {
 	char *env_token = token_from_environment(), *token;
-	struct token_source source = { .text = env_token, .credential = "FIREZONE_TOKEN" };
 	const struct command_row *command;
 	enum exit_code code;
 
 	settings_begin(program.name);
 	command = options_parse(&program, argc, argv);
 	if (command && command->run) {
+		source.text = env_token;
+		source.path = token_path;
+		code = command->run();
 		token_free(env_token);
-		return command->run();
+		return code;
 	}
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
 		return code;
+	source.text = env_token;
 	source.path = token_path;
 	token = token_load(&source);
 	source.fixed = source.text != NULL;
 	source.text = NULL;
 	token_free(env_token);
-	code = token ? run(token, &source) : EXIT_TOKEN;
+	code = token ? run(token) : EXIT_TOKEN;
 	token_free(token);
 	return code;
 }

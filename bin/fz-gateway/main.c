@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "diagnose.h"
 #include "logger.h"
 #include "privilege.h"
 #include "service.h"
@@ -102,6 +103,22 @@ static const struct program reload_program = {
 	.options = ask_no_options,
 };
 
+static const struct program doctor_program = {
+	.name = "fz-gateway doctor",
+	.is_command = true,
+	.synopsis = DIAGNOSE_SYNOPSIS,
+	.description = DIAGNOSE_TEXT,
+	.options = diagnose_options,
+};
+
+static struct token_source source = { .credential = "FIREZONE_TOKEN" };
+
+static enum exit_code run_doctor(void)
+{
+	source.optional = true;
+	return diagnose(false, &settings, &facts, &source);
+}
+
 static enum exit_code run_status(void)
 {
 	return ask_status(settings.status_socket);
@@ -118,6 +135,7 @@ static enum exit_code run_reload(void)
 }
 
 static const struct command_row commands[] = {
+	{ "doctor", "try what the network lets through, and say what mends it", &doctor_program, run_doctor },
 	{ "log", "give the running program another log filter", &log_program, run_log },
 	{ "reload", "let the running program read its token again and connect to the portal anew",
 	  &reload_program, run_reload },
@@ -136,11 +154,11 @@ static const struct program program = {
 	.positional = &token_argument,
 };
 
-static enum exit_code run(const char *token, const struct token_source *source)
+static enum exit_code run(const char *token)
 {
 	struct service s = { .facts = &facts,
 			     .settings = &settings,
-			     .token = source,
+			     .token = &source,
 			     .token_home = "FIREZONE_TOKEN or the credential of that name",
 			     .no_forward = no_forwarding };
 	struct fz_gateway_opts o = { .size = sizeof(o), .api_url = settings.api_url, .token = token };
@@ -185,15 +203,16 @@ static char *take_argument(char *env_token)
 int main(int argc, char **argv)
 {
 	char *given = token_from_environment(), *token;
-	struct token_source source = { .credential = "FIREZONE_TOKEN" };
 	const struct command_row *command;
 	enum exit_code code;
 
 	settings_begin(program.name);
 	command = options_parse(&program, argc, argv);
 	if (command && command->run) {
+		source.text = given;
+		code = command->run();
 		token_free(given);
-		return command->run();
+		return code;
 	}
 	code = settings_log(&settings, &program);
 	if (code != EXIT_OK)
@@ -203,7 +222,7 @@ int main(int argc, char **argv)
 	source.fixed = source.text != NULL;
 	source.text = NULL;
 	token_free(given);
-	code = token ? run(token, &source) : EXIT_TOKEN;
+	code = token ? run(token) : EXIT_TOKEN;
 	token_free(token);
 	return code;
 }

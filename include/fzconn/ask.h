@@ -107,6 +107,7 @@ struct fz_http_result {
 	uint16_t reserved; /**< zero */
 	uint32_t retry_after_s; /**< Retry-After in seconds, of a date as well; 0 = none, or now */
 	uint32_t reserved2; /**< zero */
+	uint64_t date_s; /**< clock of the server in its Date header, unix seconds; 0 = not told */
 	const char *content_type; /**< "" = none */
 	const char *location; /**< where a redirect leads, made absolute; "" = none */
 	const char *error; /**< one line about a failure, without secrets; "" on success */

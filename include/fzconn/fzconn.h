@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "auth.h"
 #include "client.h"
+#include "diag.h"
 #include "env.h"
 #include "error.h"
 #include "event.h"

@@ -57,6 +57,7 @@ struct https_txn {
 	const char *content_type, *location; /* libcurl's */
 	long status;
 	uint32_t retry_after_s;
+	uint64_t date_s;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -170,6 +171,17 @@ static int error_of(const struct https_txn *t, CURLcode code)
 	}
 }
 
+/* The clock of the server, unix seconds; 0 = it does not tell. */
+static uint64_t date_of(CURL *easy)
+{
+	struct curl_header *h;
+	time_t at = curl_easy_header(easy, "date", 0, CURLH_HEADER, -1, &h) == CURLHE_OK
+			    ? curl_getdate(h->value, NULL)
+			    : -1;
+
+	return at > 0 ? (uint64_t)at : 0;
+}
+
 static void finish(struct https_txn *t, CURLcode code)
 {
 	struct https *h = t->https;
@@ -184,6 +196,7 @@ static void finish(struct https_txn *t, CURLcode code)
 		curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
 		curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &location);
 		t->retry_after_s = retry < 0 ? 0 : retry > UINT32_MAX ? UINT32_MAX : (uint32_t)retry;
+		t->date_s = date_of(t->easy);
 		t->content_type = type;
 		t->location = location;
 	} else if (t->error[0] == '\0') {
@@ -254,6 +267,7 @@ void https_result(const struct https_txn *t, struct fz_http_result *ret)
 		.err = t->err,
 		.status = (uint16_t)t->status,
 		.retry_after_s = t->retry_after_s,
+		.date_s = t->date_s,
 		.content_type = t->content_type ? t->content_type : "",
 		.location = t->location ? t->location : "",
 		.error = t->err ? t->error : "",
