@@ -21,6 +21,6 @@ _fz_client()
 		--firezone-name --flow-logs --inc-buf -l --log-dir --log-format -m --max-partition-time
 		--metrics --metrics-addr --no-check --no-telemetry --no-watch --otlp-grpc-endpoint
 		--status-socket --token-path -h --help -V --version sign-in sign-out standalone log
-		reload status help" -- "$cur")
+		reload status doctor help" -- "$cur")
 }
 complete -F _fz_client fz-client

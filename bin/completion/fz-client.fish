@@ -23,4 +23,4 @@ complete -c fz-client -l status-socket -r -F -d 'socket by which the running pro
 complete -c fz-client -l token-path -r -F -d 'file that holds the token'
 complete -c fz-client -s h -l help -d 'show this text'
 complete -c fz-client -s V -l version -d 'show the version'
-complete -c fz-client -n __fish_use_subcommand -a 'sign-in sign-out standalone log reload status help'
+complete -c fz-client -n __fish_use_subcommand -a 'sign-in sign-out standalone log reload status doctor help'

@@ -16,7 +16,7 @@ _fz_gateway()
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "-u --api-url -i --firezone-id -n --firezone-name --flow-logs --health-check-addr
 		--log-format -m --max-partition-time --metrics --metrics-addr --no-check --no-forwarding
-		--no-inc-buf --no-telemetry --no-watch --otlp-grpc-endpoint --status-socket --validate-checksums -h
-		--help -V --version log reload status help" -- "$cur")
+		--no-inc-buf --no-telemetry --no-watch --otlp-grpc-endpoint --status-socket
+		--validate-checksums -h --help -V --version log reload status doctor help" -- "$cur")
 }
 complete -F _fz_gateway fz-gateway

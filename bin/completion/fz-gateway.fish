@@ -20,4 +20,4 @@ complete -c fz-gateway -l status-socket -r -F -d 'socket by which the running pr
 complete -c fz-gateway -l validate-checksums -d 'warn of wrong checksums in packets from the tunnel device'
 complete -c fz-gateway -s h -l help -d 'show this text'
 complete -c fz-gateway -s V -l version -d 'show the version'
-complete -c fz-gateway -n __fish_use_subcommand -a 'log reload status help'
+complete -c fz-gateway -n __fish_use_subcommand -a 'log reload status doctor help'

@@ -28,7 +28,7 @@ enum fz_check_verdict {
 /** One row. */
 struct fz_check {
 	const char *name; /**< static text, such as "api.firezone.dev:443" or "clock" */
-	enum fz_check_verdict verdict;
+	enum fz_check_verdict verdict; /**< how it ended */
 	uint64_t took_us; /**< how long it took */
 	char what[200]; /**< what was found, one line */
 	char remedy[200]; /**< what mends it; "" = nothing is to be mended */
@@ -36,8 +36,8 @@ struct fz_check {
 
 /** All rows, in the order in which they were tried. */
 struct fz_report {
-	struct fz_check checks[FZ_CHECKS_MAX];
-	size_t len;
+	struct fz_check checks[FZ_CHECKS_MAX]; /**< the rows */
+	size_t len; /**< their number */
 	enum fz_check_verdict worst; /**< of all rows */
 };
 

@@ -49,7 +49,7 @@ class Docs(unittest.TestCase):
             for variable in re.findall(r"^  ([A-Z_]+)$", text, re.M):
                 self.assertIn(f"*{variable}*", page)
             commands = re.findall(r"^  ([a-z-]+)$", text.partition("Commands:\n")[2].partition("\n\n")[0], re.M)
-            self.assertEqual(len(commands), 7 if name == "fz-client" else 4)
+            self.assertEqual(len(commands), 8 if name == "fz-client" else 5)
             for command in commands:
                 self.assertRegex(page, rf"(?m)^\*{command}\*( \[?[_*].*)?$")
                 for shell in f"{name}.bash", f"_{name}", f"{name}.fish":

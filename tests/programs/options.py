@@ -154,7 +154,7 @@ class Options(unittest.TestCase):
                 code, out, err = self.start(which, "--status-socket", "/nonexistent/socket", *words)
                 self.assertEqual((code, out), (FAILED, ""))
                 self.assertIn("it does not run, or has another status socket than /nonexistent/socket", err)
-            for words in (["status", "word"], ["status", "--watch=2"], ["log"], ["log", "a", "b"], ["reload", "now"]):
+            for words in (["status", "word"], ["doctor", "word"], ["doctor", "--json=x"], ["status", "--watch=2"], ["log"], ["log", "a", "b"], ["reload", "now"]):
                 code, _, err = self.start(which, *words)
                 self.assertEqual((code, err.count("\n")), (USAGE, 1), words)
             code, _, err = self.start(which, "--status-socket", "/" + "x" * 108, "status")
@@ -198,13 +198,13 @@ class Options(unittest.TestCase):
             self.assertEqual(set(named), {row[0] for row in rows} | {"help", "version"})
             listed = [row for row in named if row not in ("help", "version")]
             self.assertEqual(listed, sorted(listed))
-            for code in range(8):
+            for code in range(9):
                 self.assertRegex(out, rf"(?m)^  {code}  \w")
             for words in (["-h"], ["--help", "--bogus"], ["--no-check", "-h"]):
                 self.assertEqual(self.start(which, *words, FIREZONE_NO_TELEMETRY="1")[0:2], (0, out))
         for which in ROWS:
             self.assertEqual(self.start(which, "help")[0:2], self.start(which, "--help")[0:2])
-            for word in "status", "log", "reload":
+            for word in "doctor", "status", "log", "reload":
                 code, out, _ = self.start(which, word, "-h")
                 self.assertEqual((code, f"Usage: fz-{which} {word}" in out), (0, True))
                 self.assertEqual(self.start(which, "help", word)[0:2], (0, out))
