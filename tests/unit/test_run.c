@@ -501,6 +501,31 @@ START_TEST(deadlines)
 }
 END_TEST
 
+/* Without a peer a client wakes up for the portal's heartbeat, and most of what the relay
+ * wants goes with it. */
+START_TEST(idle_client_sleeps)
+{
+	unsigned timers = 0;
+	uint64_t end_us;
+
+	begin(true);
+	pass(FZ_SEC(35));
+	end_us = fz_memnet_now(w.net) + FZ_SEC(120);
+	while (fz_memnet_now(w.net) < end_us) {
+		timers += fz_run_timeout_us(w.c.run) == 0;
+		turn(&w.c);
+		turn(&w.g);
+		serve_relay(&w.c);
+		serve_relay(&w.g);
+		serve_portal();
+		fz_memnet_advance(w.net, FZ_MS(5));
+	}
+	ck_assert_uint_ge(timers, 11);
+	ck_assert_uint_le(timers, 15); /* six a minute and, once in two minutes, another one or two */
+	end();
+}
+END_TEST
+
 START_TEST(bad_options)
 {
 	struct fz_run_opts opts = { .size = 1 };
@@ -700,7 +725,7 @@ Suite *unit_suite(void)
 
 	unit_case(s, "traffic", both_families, super_packets_whole, super_packets_cut, offload_lost);
 	unit_case(s, "change", network_change, stream_loss, goodbye, interface_deleted);
-	unit_case(s, "loop", deadlines, bad_options);
+	unit_case(s, "loop", deadlines, idle_client_sleeps, bad_options);
 #ifdef HAVE_FLOW_LOGS
 	unit_case(s, "flow logs", a13_1_reports_reach_the_portal, a13_18_stop_writes_what_is_open,
 		  a13_12_nothing_is_kept_while_both_are_off, local_flow_logs, full_disk_does_not_disturb);
