@@ -255,7 +255,7 @@ START_TEST(one_family_is_enough)
 }
 END_TEST
 
-START_TEST(own_sockets_bypass_the_tunnel)
+START_TEST(a14_8_own_sockets_bypass_the_tunnel)
 {
 	struct fz_pkt pkt;
 	uint32_t ready;
@@ -633,7 +633,7 @@ START_TEST(tcp_between_plain_devices)
 END_TEST
 
 /* A socket without checksums refuses segmentation with EINVAL, as some drivers do with EIO. */
-START_TEST(segmentation_is_given_up)
+START_TEST(a21_3_segmentation_is_given_up)
 {
 	struct fz_udp_batch b = { .data = buf,
 				  .len = 5005,
@@ -884,7 +884,7 @@ Suite *unit_suite(void)
 				       tables_of_another_program_stay,
 				       without_policy,
 				       one_family_is_enough,
-				       own_sockets_bypass_the_tunnel,
+				       a14_8_own_sockets_bypass_the_tunnel,
 				       adopted_device,
 				       adopted_plain_device,
 				       devices_that_do_not_fit,
@@ -893,7 +893,7 @@ Suite *unit_suite(void)
 				       privileges_dropped_later,
 				       tcp_super_packet,
 				       refused_super_packets_end_the_offload,
-				       segmentation_is_given_up,
+				       a21_3_segmentation_is_given_up,
 				       blocked_sends_go_on,
 				       port_taken,
 				       descriptor_for_a_foreign_loop,

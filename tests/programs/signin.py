@@ -56,7 +56,7 @@ class SignIn(unittest.TestCase):
         with open(self.path, encoding="ascii") as file:
             return file.read()
 
-    def test_sign_in(self):
+    def test_a14_4_sign_in(self):
         code, shown = self.dialogue(answer=b"  s3cr3t.token-1  \n")
         self.assertEqual(code, 0, shown)
         self.assertIn("https://app.firezone.dev/?as=headless-client", shown)
@@ -72,7 +72,7 @@ class SignIn(unittest.TestCase):
         self.assertEqual(self.dialogue("--account-slug", "my-team", answer=b"second\n")[0], 0)
         self.assertEqual((self.content(), os.stat(self.path).st_mode & 0o7777), ("second", 0o600))
 
-    def test_address(self):
+    def test_a14_4_address(self):
         for words, env, want in ((["--account-slug", "my-team"], {}, "https://app.firezone.dev/my-team?as=headless-client"),
                                  ([], {"FIREZONE_ACCOUNT_SLUG": "x"}, "https://app.firezone.dev/x?as=headless-client"),
                                  (["--auth-base-url=http://h:8080"], {}, "http://h:8080/?as=headless-client"),
@@ -113,7 +113,7 @@ class SignIn(unittest.TestCase):
         os.close(read)
         return done.returncode, done.stdout, done.stderr
 
-    def test_sign_out(self):
+    def test_a14_4_sign_out(self):
         code, out, _ = self.sign_out()
         self.assertEqual((code, "There is no token" in out), (0, True))
         os.makedirs(os.path.dirname(self.path))

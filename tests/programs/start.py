@@ -155,7 +155,7 @@ class Start(unittest.TestCase):
 
     # --- token ---
 
-    def test_token_file(self):
+    def test_a14_3_token_file(self):
         os.makedirs("/etc/dev.firezone.client", exist_ok=True)
         path = box.TOKEN_FILE
         rows = [(b"tok", mode, 0, 0, OK, "") for mode in (0o600, 0o400, 0o200, 0o000, 0o1600, 0o4600)]
@@ -188,7 +188,7 @@ class Start(unittest.TestCase):
         self.ends(TOKEN, [CLIENT, "--token-path", "/etc"], "there is no token", "/etc")
         self.ends(TOKEN, [CLIENT, "--token-path", "/etc/nothing/token"], "there is no token")
 
-    def test_token_sources(self):
+    def test_a10_19_token_sources(self):
         os.makedirs("/etc/creds", exist_ok=True)
         with open("/etc/creds/FIREZONE_TOKEN", "w", encoding="ascii") as file:
             file.write(" from-credential\n")
@@ -280,7 +280,7 @@ class Start(unittest.TestCase):
         portal.stop()
         return portal
 
-    def test_identity(self):
+    def test_a14_11_identity(self):
         derived = {CLIENT: "25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c",
                    GATEWAY: "eeefe5d1cb3807dfc3ae24794878ec3147027390d839d1d718d8e42bcfde3336"}
         files = {CLIENT: box.CLIENT_ID_FILE, GATEWAY: box.GATEWAY_ID_FILE}
@@ -309,7 +309,7 @@ class Start(unittest.TestCase):
                 file.write("junk")
             self.assertEqual(self.identity(which).query()["external_id"], want)
 
-    def test_identity_without_machine_id(self):
+    def test_a14_11_identity_without_machine_id(self):
         os.rename("/etc/machine-id", "/etc/machine-id.away")
         try:
             for which, path in (CLIENT, box.CLIENT_ID_FILE), (GATEWAY, box.GATEWAY_ID_FILE):

@@ -47,7 +47,7 @@ class Web(unittest.TestCase):
             program.wait_for(READY)
         return program
 
-    def test_health(self):
+    def test_a10_18_health(self):
         program = self.start("gateway")
         for method in "GET", "HEAD":
             status, headers, body = ask(8080, "/healthz", method)
@@ -64,7 +64,7 @@ class Web(unittest.TestCase):
             self.assertEqual((status, headers["allow"], body), (405, "GET,HEAD", b""))
         self.assertEqual(program.end(), OK)
 
-    def test_ready_is_what_it_says(self):
+    def test_a10_18_ready_is_what_it_says(self):
         self.portal.ctl("fail-next", "status=503", "count=1000")
         program = self.start("gateway", "--health-check-addr", "[::]:8099", ready=False)
         program.wait_for("next attempt")

@@ -60,7 +60,7 @@ START_TEST(relayed)
 }
 END_TEST
 
-START_TEST(acc_9_5_one_request_in_two_seconds)
+START_TEST(a9_5_one_request_in_two_seconds)
 {
 	const struct stub_stats *st;
 
@@ -84,7 +84,7 @@ START_TEST(acc_9_5_one_request_in_two_seconds)
 }
 END_TEST
 
-START_TEST(acc_9_6_filter_of_the_resource)
+START_TEST(a9_6_filter_of_the_resource)
 {
 	stage_begin(&s, &usual);
 	stage_send(&s, s.clients[0], "fd00:2021:1111::1", "fd00:1::80", 6, 81, 1);
@@ -349,7 +349,7 @@ START_TEST(offline_site)
 END_TEST
 
 /* Every drop is counted by its reason, and none asks for anything. */
-START_TEST(drops)
+START_TEST(a11_12_drops)
 {
 	static const struct {
 		const char *from, *to, *counter;
@@ -434,7 +434,7 @@ START_TEST(unasked_grant)
 }
 END_TEST
 
-START_TEST(acc_9_11_address_changes)
+START_TEST(a9_11_address_changes)
 {
 	stage_begin(&s, &usual);
 	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
@@ -506,7 +506,7 @@ START_TEST(gateway_restarts)
 END_TEST
 
 /* The portal names other relays; the connection moves to one of them and goes on. */
-START_TEST(relay_lost)
+START_TEST(a5_5_relay_lost)
 {
 	const struct stage_opts symmetric = { .mapping = NAT_EDM, .n_relays = 2 };
 	unsigned lost = 0;
@@ -687,7 +687,7 @@ START_TEST(idle)
 END_TEST
 
 /* A clock that goes back, and one that leaps. */
-START_TEST(clocks)
+START_TEST(a5_7_clocks)
 {
 	stage_begin(&s, &usual);
 	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
@@ -751,13 +751,13 @@ Suite *unit_suite(void)
 
 	unit_case(suite, "start", signs_in, first_packet, relayed, before_the_first_configuration,
 		  shutdown_says_goodbye);
-	unit_case(suite, "access", acc_9_5_one_request_in_two_seconds, acc_9_6_filter_of_the_resource,
+	unit_case(suite, "access", a9_5_one_request_in_two_seconds, a9_6_filter_of_the_resource,
 		  waiting_room, a9_5_refused, unanswered_request, a9_8_offline_site, a9_10_list_of_resources,
 		  a9_1_revoked_while_others_remain, a9_14_internet_resource, offline_site, unasked_grant,
-		  acc_9_11_address_changes, resource_deleted);
-	unit_case(suite, "packets", a11_7_packet_to_ourselves, drops);
-	unit_case(suite, "relays", relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
-	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, clocks);
+		  a9_11_address_changes, resource_deleted);
+	unit_case(suite, "packets", a11_7_packet_to_ourselves, a11_12_drops);
+	unit_case(suite, "relays", a5_5_relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
+	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, a5_7_clocks);
 	unit_case(suite, "memory", failing_allocations);
 	return suite;
 }

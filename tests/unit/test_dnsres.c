@@ -295,7 +295,7 @@ static size_t count(const struct dnsres_lookup *q)
 }
 
 /* Acceptance 7.12, one server. */
-START_TEST(acc_7_12_one_server)
+START_TEST(a7_12_one_server)
 {
 	static const struct {
 		enum mode mode;
@@ -340,7 +340,7 @@ START_TEST(acc_7_12_one_server)
 END_TEST
 
 /* The records of all servers count; a dead one costs the grace at most. */
-START_TEST(acc_7_12_two_servers)
+START_TEST(a7_12_two_servers)
 {
 	static const struct {
 		enum mode first, second;
@@ -564,7 +564,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("dnsres");
 
-	unit_case(s, "dnsres", acc_7_12_one_server, acc_7_12_two_servers, right_records,
+	unit_case(s, "dnsres", a7_12_one_server, a7_12_two_servers, right_records,
 		  no_server_is_asked_for_these, refused_connections, unmarked_sockets_are_not_used, cancel,
 		  many_at_once, nonsense_is_refused, servers_of_the_system, failing_allocations);
 	return s;

@@ -27,7 +27,7 @@ static const struct stage_packet *last(void)
 	return &s.got[s.n - 1];
 }
 
-START_TEST(acc_9_2_last_resource_revoked)
+START_TEST(a9_2_last_resource_revoked)
 {
 	stage_begin(&s, &two_clients);
 	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
@@ -55,7 +55,7 @@ START_TEST(acc_9_2_last_resource_revoked)
 }
 END_TEST
 
-START_TEST(acc_9_3_each_expires_alone)
+START_TEST(a9_3_each_expires_alone)
 {
 	uint64_t now_s;
 
@@ -87,7 +87,7 @@ START_TEST(acc_9_3_each_expires_alone)
 END_TEST
 
 /* Added again with an end that is past. 9.12 too: what is past has expired. */
-START_TEST(acc_9_4_past_expiry)
+START_TEST(a9_4_past_expiry)
 {
 	stage_begin(&s, &usual);
 	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
@@ -101,7 +101,7 @@ START_TEST(acc_9_4_past_expiry)
 END_TEST
 
 /* 9.12: the wall clock may be set while a grant lasts; back does not prolong it, forward is sleep. */
-START_TEST(acc_9_12_wall_clock_steps)
+START_TEST(a9_12_wall_clock_steps)
 {
 	stage_begin(&s, &usual);
 	stub_set_expiry(s.lines.stub, lines_unix_s(&s.lines) + 30);
@@ -258,7 +258,7 @@ START_TEST(hairpin)
 END_TEST
 
 /* A client with a new tunnel address starts from nothing; one with a new key keeps its grants. */
-START_TEST(client_comes_again)
+START_TEST(a10_17_client_comes_again)
 {
 	stage_begin(&s, &usual);
 	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
@@ -344,9 +344,9 @@ Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("gateway");
 
-	unit_case(suite, "grants", acc_9_2_last_resource_revoked, acc_9_3_each_expires_alone,
-		  acc_9_4_past_expiry, acc_9_12_wall_clock_steps, reconciliation, filters_updated);
+	unit_case(suite, "grants", a9_2_last_resource_revoked, a9_3_each_expires_alone,
+		  a9_4_past_expiry, a9_12_wall_clock_steps, reconciliation, filters_updated);
 	unit_case(suite, "packets", spoofed_source, outbound, hairpin, sizes, strangers);
-	unit_case(suite, "clients", client_comes_again, client_vanishes);
+	unit_case(suite, "clients", a10_17_client_comes_again, client_vanishes);
 	return suite;
 }

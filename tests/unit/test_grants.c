@@ -87,7 +87,7 @@ START_TEST(checks)
 }
 END_TEST
 
-START_TEST(acc_9_3_expiry)
+START_TEST(a9_3_expiry)
 {
 	struct unit_env u;
 	struct grants g;
@@ -210,7 +210,7 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("grants");
 
 	unit_case(s, "checks", checks);
-	unit_case(s, "end", acc_9_3_expiry, reconcile);
+	unit_case(s, "end", a9_3_expiry, reconcile);
 	unit_case(s, "memory", bounded, failing_allocations);
 	return s;
 }

@@ -199,7 +199,7 @@ static const struct {
 	{ "Date: Sun, 06 Nov 1994 08:49:30 GMT\r\nRetry-After: Sun, 06 Nov 1994 28:49:37 GMT", false, 0 },
 };
 
-START_TEST(acc_8_16_retry_after)
+START_TEST(a8_16_retry_after)
 {
 	for (size_t i = 0; i < sizeof(retries) / sizeof(retries[0]); i++) {
 		char head[300];
@@ -219,6 +219,6 @@ Suite *unit_suite(void)
 
 	unit_case(s, "head", head_table, head_is_found_at_its_end_only, fields);
 	unit_case(s, "body", body_table, body_is_kept_up_to_a_bound, faulty_framing);
-	unit_case(s, "values", media_types, acc_8_16_retry_after);
+	unit_case(s, "values", media_types, a8_16_retry_after);
 	return s;
 }

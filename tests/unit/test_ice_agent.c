@@ -508,7 +508,7 @@ START_TEST(peer_reflexive)
 END_TEST
 
 /* 15.2: discovery of a peer-reflexive address does not replace signalling. */
-START_TEST(candidates_deadline_15_2)
+START_TEST(a15_2_candidates_deadline)
 {
 	struct rig r;
 	struct path_route arrival = route(HOST, false, PEER_SRFLX);
@@ -550,7 +550,7 @@ static void run_until(struct rig *r, uint64_t end_us)
 }
 
 /* 15.1 and 15.2 together: silence from the last answered check to the end of the connection. */
-START_TEST(consent_loss_15_1)
+START_TEST(a15_1_consent_loss)
 {
 	struct rig r;
 	struct sent c;
@@ -1160,7 +1160,7 @@ Suite *unit_suite(void)
 		  controlled_leaves_a_working_path_only_for_an_answer, replayed_nomination_moves_nothing,
 		  switch_away_from_a_silent_pair, controlled_notices_that_the_peer_moved,
 		  controlled_follows_withdrawn_nomination, promotion_keeps_the_path, role_conflicts);
-	unit_case(s, "failure", candidates_deadline_15_2, consent_loss_15_1, no_common_family);
+	unit_case(s, "failure", a15_2_candidates_deadline, a15_1_consent_loss, no_common_family);
 	unit_case(s, "input", refused_datagrams, remote_texts, invalidation_by_address_and_type,
 		  local_texts_and_removal, handshake_replies_leave_where_it_came_from);
 	unit_case(s, "limits", bounded, endless_discoveries, options_are_checked, small_buffer_loses_nothing,

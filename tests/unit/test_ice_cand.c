@@ -148,7 +148,7 @@ static void add_remote(struct ice_cands *s, const struct fz_env *env, enum cand_
 }
 
 /* 4.7: the public IPv4 with the port that the peer listens on; never for IPv6. */
-START_TEST(optimistic_4_7)
+START_TEST(a4_7_optimistic)
 {
 	struct unit_env u;
 	struct ice_cands s = { 0 };
@@ -216,6 +216,6 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("ice_cand");
 
 	unit_case(s, "local", local_priorities, local_redundancy);
-	unit_case(s, "remote", remote_list, optimistic_4_7, full_list_gives_up_the_oldest_unused);
+	unit_case(s, "remote", remote_list, a4_7_optimistic, full_list_gives_up_the_oldest_unused);
 	return s;
 }

@@ -71,7 +71,7 @@ static void answered_pair_lives(enum path_profile profile, uint32_t want_ms)
 	}
 }
 
-START_TEST(ice_timeouts_15_1)
+START_TEST(a15_1_ice_timeouts)
 {
 	answered_pair_lives(PATH_CLIENT_DEFAULT, 16500);
 	answered_pair_lives(PATH_CLIENT_IDLE, 100000);
@@ -113,7 +113,7 @@ START_TEST(profile_change_moves_the_next_check)
 END_TEST
 
 /* 15.3: an answer later than 10 s, twice, or to a check never sent counts nothing. */
-START_TEST(transactions_15_3)
+START_TEST(a15_3_transactions)
 {
 	const struct ice_timing *t = ice_timing_of(PATH_CLIENT_DEFAULT);
 	struct ice_pair p = { .next_check_us = START_US };
@@ -223,8 +223,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("ice_pair");
 
-	unit_case(s, "time", schedule_of_a_fresh_pair, ice_timeouts_15_1, pace_of_an_answered_pair,
-		  profile_change_moves_the_next_check, transactions_15_3, requests_keep_a_pair, suspicion);
+	unit_case(s, "time", schedule_of_a_fresh_pair, a15_1_ice_timeouts, pace_of_an_answered_pair,
+		  profile_change_moves_the_next_check, a15_3_transactions, requests_keep_a_pair, suspicion);
 	unit_case(s, "list", priorities, pair_list_is_bounded);
 	return s;
 }

@@ -59,7 +59,7 @@ START_TEST(test_build)
 }
 END_TEST
 
-START_TEST(test_build_sizes)
+START_TEST(a11_4_sizes)
 {
 	uint8_t buf[ICMP_ERROR_MAX], pkt[1400];
 	struct ip_view v, w;
@@ -226,7 +226,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("icmp");
 
-	unit_case(s, "icmp", test_build, test_build_sizes, test_parse);
+	unit_case(s, "icmp", test_build, a11_4_sizes, test_parse);
 	unit_case(s, "p2p", test_goodbye, test_control);
 	return s;
 }

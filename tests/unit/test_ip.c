@@ -216,7 +216,7 @@ START_TEST(test_csum_facts)
 END_TEST
 
 /* Every length of every packet shape: no read past the end (sanitizers), and cut packets are refused. */
-START_TEST(test_cut_everywhere)
+START_TEST(a18_3_cut_everywhere)
 {
 	uint8_t buf[512];
 
@@ -255,7 +255,7 @@ static const uint8_t ecn_cases[][3] = {
 	{ 3, 0, 3 }, { 3, 1, 3 }, { 3, 2, 3 }, { 3, 3, 3 },
 };
 
-START_TEST(test_ecn)
+START_TEST(a18_2_ecn)
 {
 	uint8_t buf[256], want[256];
 	struct ip_view v;
@@ -303,7 +303,7 @@ static struct fz_ip random_ip(struct unit_env *u, int v6)
 }
 
 /* Rewriting with incremental sums against checksums from scratch; complete ones and pseudo-header sums. */
-START_TEST(test_rewrite)
+START_TEST(a18_1_rewrite)
 {
 	static const int protos[] = { 6, 17, 0, 132 };
 	struct unit_env u;
@@ -374,7 +374,7 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("ip");
 
 	unit_case(s, "parse", test_plain, test_view, test_length_limit, test_super, test_csum_facts,
-		  test_cut_everywhere, test_reason_texts);
-	unit_case(s, "edit", test_ecn, test_nat_vector, test_rewrite, test_udp_without_csum);
+		  a18_3_cut_everywhere, test_reason_texts);
+	unit_case(s, "edit", a18_2_ecn, test_nat_vector, a18_1_rewrite, test_udp_without_csum);
 	return s;
 }

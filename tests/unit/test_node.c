@@ -264,7 +264,7 @@ START_TEST(direct)
 END_TEST
 
 /* Hours of traffic: new sessions all the time, and not one packet lost. */
-START_TEST(rekey)
+START_TEST(a19_13_no_packet_is_lost)
 {
 	begin(0);
 	join(1);
@@ -552,7 +552,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("node");
 
-	unit_case(s, "life", direct, rekey, goodbye, kept_and_replaced, reset);
+	unit_case(s, "life", direct, a19_13_no_packet_is_lost, goodbye, kept_and_replaced, reset);
 	unit_case(s, "failure", no_candidate_within_ten_seconds, peer_falls_silent, relays_missing_and_dead,
 		  replay);
 	unit_case(s, "signalling", candidates_signalled);

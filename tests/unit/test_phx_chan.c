@@ -72,7 +72,7 @@ static void join(struct fixture *f)
 	ck_assert_int_eq(reply(f, 0), PHX_CHAN_UP);
 }
 
-START_TEST(acc_8_10_join_first_and_alone)
+START_TEST(a8_10_join_first_and_alone)
 {
 	struct fixture f;
 
@@ -89,7 +89,7 @@ START_TEST(acc_8_10_join_first_and_alone)
 }
 END_TEST
 
-START_TEST(acc_8_36_join_unanswered)
+START_TEST(a8_36_join_unanswered)
 {
 	struct fixture f;
 
@@ -102,7 +102,7 @@ START_TEST(acc_8_36_join_unanswered)
 }
 END_TEST
 
-START_TEST(acc_8_30_heartbeat_is_not_suppressed)
+START_TEST(a8_30_heartbeat_is_not_suppressed)
 {
 	struct fixture f;
 
@@ -126,7 +126,7 @@ START_TEST(acc_8_30_heartbeat_is_not_suppressed)
 }
 END_TEST
 
-START_TEST(acc_8_31_fourth_unanswered_heartbeat)
+START_TEST(a8_31_fourth_unanswered_heartbeat)
 {
 	for (int how = 0; how < 3; how++) { /* sent and unanswered, answered with a wrong ref, never sent */
 		struct fixture f;
@@ -167,7 +167,7 @@ START_TEST(late_answers_count)
 }
 END_TEST
 
-START_TEST(acc_8_11_queue)
+START_TEST(a8_11_queue)
 {
 	struct fixture f;
 	struct jv *v;
@@ -261,7 +261,7 @@ static const struct {
 	{ "cut short", "{\"topic\":\"client\",\"eve", true, PHX_CHAN_LOST },
 };
 
-START_TEST(message_table)
+START_TEST(a8_33_message_table)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct fixture f;
@@ -318,10 +318,10 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("phx_chan");
 
-	unit_case(s, "join", acc_8_10_join_first_and_alone, acc_8_36_join_unanswered,
+	unit_case(s, "join", a8_10_join_first_and_alone, a8_36_join_unanswered,
 		  unmatched_topic_joins_again);
-	unit_case(s, "heartbeat", acc_8_30_heartbeat_is_not_suppressed, acc_8_31_fourth_unanswered_heartbeat,
+	unit_case(s, "heartbeat", a8_30_heartbeat_is_not_suppressed, a8_31_fourth_unanswered_heartbeat,
 		  late_answers_count);
-	unit_case(s, "messages", acc_8_11_queue, message_table, failing_allocations);
+	unit_case(s, "messages", a8_11_queue, a8_33_message_table, failing_allocations);
 	return s;
 }

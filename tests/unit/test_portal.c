@@ -50,7 +50,7 @@ START_TEST(bytes_one_by_one)
 END_TEST
 
 /* Acceptance 8.11: never sent later. */
-START_TEST(acc_8_11_not_connected)
+START_TEST(a8_11_not_connected)
 {
 	struct host h;
 	struct fz_uuid res = { { 1 } };
@@ -70,7 +70,7 @@ START_TEST(acc_8_11_not_connected)
 END_TEST
 
 /* Acceptance 8.12: 15 s for everything. */
-START_TEST(acc_8_12_hanging_handshake)
+START_TEST(a8_12_hanging_handshake)
 {
 	for (int stage = 0; stage < 3; stage++) {
 		struct host h;
@@ -267,7 +267,7 @@ START_TEST(silence)
 END_TEST
 
 /* Acceptance 8.32: the close is echoed before the stream is closed. */
-START_TEST(acc_8_32_close_frame)
+START_TEST(a8_32_close_frame)
 {
 	struct host h;
 
@@ -351,10 +351,10 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal");
 
-	unit_case(s, "life", join_and_first_messages, bytes_one_by_one, acc_8_11_not_connected,
+	unit_case(s, "life", join_and_first_messages, bytes_one_by_one, a8_11_not_connected,
 		  faulty_options, tiny_output_buffers);
-	unit_case(s, "outcomes", acc_8_12_hanging_handshake, partial_refusal_counts_at_the_deadline,
+	unit_case(s, "outcomes", a8_12_hanging_handshake, partial_refusal_counts_at_the_deadline,
 		  answer_table, control_event_table, reasons_have_no_control_characters, silence,
-		  acc_8_32_close_frame);
+		  a8_32_close_frame);
 	return s;
 }

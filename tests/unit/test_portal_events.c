@@ -647,7 +647,7 @@ static const struct {
 	{ "other algorithm", "eyJhbGciOiJub25lIn0.e30.AAAA", FZ_ERR_WIRE },
 };
 
-START_TEST(ingest_tokens)
+START_TEST(a13_13_ingest_tokens)
 {
 	struct unit_env u;
 	struct ingest_token t;
@@ -669,9 +669,9 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal_events");
 
-	unit_case(s, "acc_8_3_decoding", documented_messages_and_one_change_each, client_init_content,
+	unit_case(s, "a8_3_decoding", documented_messages_and_one_change_each, client_init_content,
 		  legacy_dns_counts_without_do53, half_a_config, only_neighbours_merge, resources_alone,
 		  grants_content, many_candidates_are_bounded, failing_allocations);
-	unit_case(s, "ingest_token", ingest_tokens);
+	unit_case(s, "ingest_token", a13_13_ingest_tokens);
 	return s;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 /* Acceptance 8.14: 16 dials, then fatal. */
-START_TEST(acc_8_14_initial_connect_fails)
+START_TEST(a8_14_initial_connect_fails)
 {
 	struct host h;
 
@@ -33,7 +33,7 @@ START_TEST(acc_8_14_initial_connect_fails)
 END_TEST
 
 /* Acceptance 8.15: exponential after a join; a manual reconnect is immediate and resets. */
-START_TEST(acc_8_15_backoff_and_manual_reconnect)
+START_TEST(a8_15_backoff_and_manual_reconnect)
 {
 	struct host h;
 	uint64_t before;
@@ -133,7 +133,7 @@ START_TEST(retry_after_costs_no_budget)
 END_TEST
 
 /* Acceptance 8.5: candidates survive an outage, everything else does not. */
-START_TEST(acc_8_5_candidates_over_an_outage)
+START_TEST(a8_5_candidates_over_an_outage)
 {
 	struct host h;
 	struct fz_uuid gw = { { 7 } };
@@ -333,10 +333,10 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal_life");
 
-	unit_case(s, "retry", acc_8_14_initial_connect_fails, acc_8_15_backoff_and_manual_reconnect,
+	unit_case(s, "retry", a8_14_initial_connect_fails, a8_15_backoff_and_manual_reconnect,
 		  reconnect_of_a_live_channel, reconnect_before_the_dial_was_polled,
 		  retry_after_costs_no_budget);
-	unit_case(s, "candidates", acc_8_5_candidates_over_an_outage, candidates_beyond_the_queue_are_held);
+	unit_case(s, "candidates", a8_5_candidates_over_an_outage, candidates_beyond_the_queue_are_held);
 	unit_case(s, "trouble", failing_allocations, any_order);
 	return s;
 }

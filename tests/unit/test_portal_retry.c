@@ -8,7 +8,7 @@
 #include "proto/portal_retry.h"
 
 /* Acceptance 8.14: 15 waits of a second, then no more. */
-START_TEST(acc_8_14_before_the_first_join)
+START_TEST(a8_14_before_the_first_join)
 {
 	struct unit_env u;
 	struct portal_retry r;
@@ -28,7 +28,7 @@ START_TEST(acc_8_14_before_the_first_join)
 END_TEST
 
 /* Acceptance 8.15 and control-plane 1.7. */
-START_TEST(acc_8_15_after_a_join)
+START_TEST(a8_15_after_a_join)
 {
 	static const uint64_t base_ms[] = { 500,  750,   1125,  1687,  2531,  3796,  5695,
 					    8542, 12814, 19221, 28832, 43248, 60000, 60000 };
@@ -99,7 +99,7 @@ static void put(struct unit_env *u, struct portal_held *h, enum portal_candidate
 #define DEL PORTAL_CANDIDATES_INVALIDATE
 
 /* Acceptance 8.5: merged, and additions first. */
-START_TEST(acc_8_5_held_candidates)
+START_TEST(a8_5_held_candidates)
 {
 	struct unit_env u;
 	struct portal_held h = { 0 };
@@ -175,8 +175,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal_retry");
 
-	unit_case(s, "retry", acc_8_14_before_the_first_join, acc_8_15_after_a_join, budget,
+	unit_case(s, "retry", a8_14_before_the_first_join, a8_15_after_a_join, budget,
 		  retry_after_is_bounded);
-	unit_case(s, "held", acc_8_5_held_candidates, held_is_bounded_and_survives_lack_of_memory);
+	unit_case(s, "held", a8_5_held_candidates, held_is_bounded_and_survives_lack_of_memory);
 	return s;
 }

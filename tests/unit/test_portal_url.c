@@ -90,7 +90,7 @@ static void check_target(const char *url, enum portal_role role, const struct po
 }
 
 /* control-plane 14.2 and 14.3; recorded gateway (direct.json) */
-START_TEST(targets)
+START_TEST(a8_21_targets)
 {
 	char id[PORTAL_PARAM_MAX + 1];
 	struct portal_login full = { id, "Ada's laptop", "PF3ABC12", "4c4c4544-0042-3510-8052-b4c04f4d3332" };
@@ -205,7 +205,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal_url");
 
-	unit_case(s, "url", url_table, targets, longest_target_fits);
+	unit_case(s, "url", url_table, a8_21_targets, longest_target_fits);
 	unit_case(s, "names", device_ids, user_agents);
 	return s;
 }

@@ -7,7 +7,7 @@
 #include "fake_turn.h"
 
 /* The reference's vectors, in ms. */
-START_TEST(acc_15_4_rtt_limit)
+START_TEST(rtt_limit)
 {
 	static const struct {
 		uint64_t rtt[5], want;
@@ -265,7 +265,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("relays");
 
-	unit_case(s, "rtt", acc_15_4_rtt_limit, choice);
+	unit_case(s, "rtt", rtt_limit, choice);
 	unit_case(s, "facts", candidates_of_a_relay, silent_relay_fails);
 	unit_case(s, "set", add_and_remove, removed_addresses, failing_allocations);
 	return s;

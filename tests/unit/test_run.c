@@ -370,7 +370,7 @@ START_TEST(super_packets_cut)
 END_TEST
 
 /* The device loses its offloads while the loop runs: pieces are written instead. */
-START_TEST(offload_lost)
+START_TEST(a21_3_offload_lost)
 {
 	begin(true);
 	ck_assert(reaches("10.20.0.1", FZ_MS(300)));
@@ -723,7 +723,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("run");
 
-	unit_case(s, "traffic", both_families, super_packets_whole, super_packets_cut, offload_lost);
+	unit_case(s, "traffic", both_families, super_packets_whole, super_packets_cut, a21_3_offload_lost);
 	unit_case(s, "change", network_change, stream_loss, goodbye, interface_deleted);
 	unit_case(s, "loop", deadlines, idle_client_sleeps, bad_options);
 #ifdef HAVE_FLOW_LOGS

@@ -229,7 +229,7 @@ START_TEST(tls_to_a_server_without_tls_fails)
 END_TEST
 
 /* Acceptance 8.13: the first address is bogus. */
-START_TEST(acc_8_13_good_address_behind_a_bogus_one)
+START_TEST(a8_13_good_address_behind_a_bogus_one)
 {
 	struct loop l;
 	struct stream *s;
@@ -328,6 +328,6 @@ Suite *unit_suite(void)
 		unsetenv("ALL_PROXY");
 	unit_case(s, "stream", bytes_both_ways_and_end, full_socket_says_again_and_is_watched,
 		  failures_say_why, tls_to_a_server_without_tls_fails,
-		  acc_8_13_good_address_behind_a_bogus_one, tcp_deadline, proxy_from_the_environment);
+		  a8_13_good_address_behind_a_bogus_one, tcp_deadline, proxy_from_the_environment);
 	return s;
 }

@@ -58,7 +58,7 @@ START_TEST(ids_differ)
 }
 END_TEST
 
-START_TEST(t15_20_round_trip)
+START_TEST(a15_20_round_trip)
 {
 	struct unit_env u;
 	struct stun_txn t;
@@ -85,6 +85,6 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("stun_txn");
 
-	unit_case(s, "transactions", repetition, ids_differ, t15_20_round_trip);
+	unit_case(s, "transactions", repetition, ids_differ, a15_20_round_trip);
 	return s;
 }

@@ -197,7 +197,7 @@ static const struct {
 	  "uRn9aO+q3ZLJ+WSCwUd6KAg+lKk/p+EL5iN8qCTCKgY", "8URkWB5YdFsLmmID9UKV3ZM50DEfidoj1CK8ms3ANLo" },
 };
 
-START_TEST(t17_1_credentials)
+START_TEST(a17_1_credentials)
 {
 	for (size_t i = 0; i < sizeof(credentials) / sizeof(credentials[0]); i++) {
 		char text[256], got[64];
@@ -211,7 +211,7 @@ START_TEST(t17_1_credentials)
 }
 END_TEST
 
-START_TEST(t17_1_long_term_keys)
+START_TEST(a17_1_long_term_keys)
 {
 	uint8_t key[STUN_LONG_TERM_KEY_LEN];
 
@@ -321,7 +321,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("turn");
 
-	unit_case(s, "vectors", requests, answers, decoded, t17_1_credentials, t17_1_long_term_keys);
+	unit_case(s, "vectors", requests, answers, decoded, a17_1_credentials, a17_1_long_term_keys);
 	unit_case(s, "decoder", malformed_attributes, cut_at_every_length, channel_data);
 	return s;
 }

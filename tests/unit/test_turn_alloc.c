@@ -134,7 +134,7 @@ static int feed_data(struct rig *r, uint16_t number, struct fz_addr *ret_peer)
 
 /* ---- allocation life (15.2) ---- */
 
-START_TEST(t15_10_first_requests)
+START_TEST(a15_10_first_requests)
 {
 	struct rig r;
 
@@ -153,7 +153,7 @@ START_TEST(t15_10_first_requests)
 }
 END_TEST
 
-START_TEST(t15_10_first_answer_decides_the_socket)
+START_TEST(a15_10_first_answer_decides_the_socket)
 {
 	struct rig r;
 
@@ -173,7 +173,7 @@ START_TEST(t15_10_first_answer_decides_the_socket)
 }
 END_TEST
 
-START_TEST(t15_11_candidates)
+START_TEST(a15_11_candidates)
 {
 	struct rig r;
 	struct turn_event ev[5];
@@ -205,7 +205,7 @@ START_TEST(t15_11_candidates)
 }
 END_TEST
 
-START_TEST(t15_12_no_answer)
+START_TEST(a15_12_no_answer)
 {
 	struct rig r;
 	static const uint64_t at_ms[] = { 0, 1000, 2500, 4750 };
@@ -233,7 +233,7 @@ START_TEST(t15_12_no_answer)
 }
 END_TEST
 
-START_TEST(t15_12_silence_later_costs_the_relay)
+START_TEST(a15_12_silence_later_costs_the_relay)
 {
 	struct rig r;
 
@@ -268,7 +268,7 @@ START_TEST(other_family_takes_over)
 }
 END_TEST
 
-START_TEST(t15_13_wrong_credentials)
+START_TEST(a15_13_wrong_credentials)
 {
 	for (int is_signed = 0; is_signed < 2; is_signed++) {
 		struct rig r;
@@ -291,7 +291,7 @@ START_TEST(t15_13_wrong_credentials)
 }
 END_TEST
 
-START_TEST(t15_14_stale_nonce)
+START_TEST(a15_14_stale_nonce)
 {
 	for (int is_signed = 0; is_signed < 2; is_signed++) {
 		struct rig r;
@@ -337,7 +337,7 @@ START_TEST(endless_challenges_are_bounded)
 }
 END_TEST
 
-START_TEST(t15_15_mismatch_on_refresh)
+START_TEST(a15_15_mismatch_on_refresh)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1");
@@ -355,7 +355,7 @@ START_TEST(t15_15_mismatch_on_refresh)
 }
 END_TEST
 
-START_TEST(t15_15_mismatch_on_channel_bind)
+START_TEST(a15_15_mismatch_on_channel_bind)
 {
 	for (int says_400 = 0; says_400 < 2; says_400++) {
 		struct rig r;
@@ -398,7 +398,7 @@ START_TEST(allocations_that_never_last_suspend)
 }
 END_TEST
 
-START_TEST(t15_16_other_error_suspends)
+START_TEST(a15_16_other_error_suspends)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1");
@@ -445,7 +445,7 @@ START_TEST(suspended_tries_again_by_itself)
 }
 END_TEST
 
-START_TEST(t15_17_refresh)
+START_TEST(a15_17_refresh)
 {
 	struct rig r;
 
@@ -475,7 +475,7 @@ START_TEST(t15_17_refresh)
 }
 END_TEST
 
-START_TEST(t15_17_before_the_first_answer_nothing)
+START_TEST(a15_17_before_the_first_answer_nothing)
 {
 	struct rig r;
 
@@ -490,7 +490,7 @@ START_TEST(t15_17_before_the_first_answer_nothing)
 }
 END_TEST
 
-START_TEST(t15_17_refused_refresh_is_repeated_while_it_lasts)
+START_TEST(a15_18_refused_refresh_then_expiry)
 {
 	struct rig r;
 
@@ -509,7 +509,7 @@ START_TEST(t15_17_refused_refresh_is_repeated_while_it_lasts)
 }
 END_TEST
 
-START_TEST(t15_19_keepalive)
+START_TEST(a15_19_keepalive)
 {
 	struct rig r;
 
@@ -536,7 +536,7 @@ START_TEST(t15_19_keepalive)
 END_TEST
 
 /* Whoever is awake for something else does it sooner, so that nobody wakes up for it alone. */
-START_TEST(t15_19_keepalive_in_company)
+START_TEST(a15_19_keepalive_in_company)
 {
 	struct rig r;
 	size_t mark;
@@ -589,7 +589,7 @@ START_TEST(new_mapping_asks_for_the_allocation)
 }
 END_TEST
 
-START_TEST(t15_20_round_trip)
+START_TEST(a15_20_round_trip)
 {
 	struct rig r;
 	uint8_t out[TURN_TRANSMIT_MAX], in[TURN_TRANSMIT_MAX];
@@ -613,7 +613,7 @@ END_TEST
 
 /* ---- channels (15.3) ---- */
 
-START_TEST(t15_30_bind_before_the_allocation)
+START_TEST(a15_30_bind_before_the_allocation)
 {
 	struct rig r;
 	struct fz_addr p1 = addr_of("198.51.100.9:1"), p2 = addr_of("198.51.100.9:2"), got;
@@ -644,7 +644,7 @@ START_TEST(t15_30_bind_before_the_allocation)
 }
 END_TEST
 
-START_TEST(t15_30_waiting_binds_are_bounded)
+START_TEST(a15_30_waiting_binds_are_bounded)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1");
@@ -662,7 +662,7 @@ START_TEST(t15_30_waiting_binds_are_bounded)
 }
 END_TEST
 
-START_TEST(t15_31_family_not_allocated)
+START_TEST(a15_31_family_not_allocated)
 {
 	struct rig r;
 	struct fz_addr v6 = addr_of("[2001:db8::9]:1"), v4 = addr_of("198.51.100.9:1"), none;
@@ -681,7 +681,7 @@ START_TEST(t15_31_family_not_allocated)
 }
 END_TEST
 
-START_TEST(t15_32_bind_in_flight)
+START_TEST(a15_32_bind_in_flight)
 {
 	struct rig r;
 	struct fz_addr p1 = addr_of("198.51.100.9:1"), p2 = addr_of("198.51.100.9:2"), got;
@@ -707,7 +707,7 @@ START_TEST(t15_32_bind_in_flight)
 }
 END_TEST
 
-START_TEST(t15_33_numbers)
+START_TEST(a15_33_numbers)
 {
 	struct rig r;
 	struct fz_addr p1 = addr_of("198.51.100.9:1"), p2 = addr_of("198.51.100.9:2");
@@ -731,7 +731,7 @@ START_TEST(t15_33_numbers)
 }
 END_TEST
 
-START_TEST(t15_34_refresh_only_in_use)
+START_TEST(a15_34_refresh_only_in_use)
 {
 	struct rig r;
 	struct fz_addr idle = addr_of("198.51.100.9:1"), busy = addr_of("198.51.100.9:2"), got;
@@ -775,7 +775,7 @@ START_TEST(channel_used_one_way_stays)
 }
 END_TEST
 
-START_TEST(t15_35_bound_again)
+START_TEST(a15_35_bound_again)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1");
@@ -791,7 +791,7 @@ START_TEST(t15_35_bound_again)
 }
 END_TEST
 
-START_TEST(t15_36_failed_bind)
+START_TEST(a15_36_failed_bind)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1"), got;
@@ -837,7 +837,7 @@ START_TEST(bind_never_answered_is_bounded)
 }
 END_TEST
 
-START_TEST(t15_37_data_on_an_unbound_channel)
+START_TEST(a15_37_data_on_an_unbound_channel)
 {
 	struct rig r;
 	struct fz_addr peer = addr_of("198.51.100.9:1"), got, relayed, other = addr_of("203.0.113.102:3478");
@@ -858,7 +858,7 @@ START_TEST(t15_37_data_on_an_unbound_channel)
 }
 END_TEST
 
-START_TEST(t15_38_server_matching)
+START_TEST(a15_38_server_matching)
 {
 	struct rig r;
 	struct fz_addr near = addr_of("203.0.113.101:3479"), none = { 0 };
@@ -924,7 +924,7 @@ START_TEST(server_that_knows_the_draft_number_only)
 }
 END_TEST
 
-START_TEST(families_are_given_up_one_by_one)
+START_TEST(a17_6_families_are_given_up_one_by_one)
 {
 	struct rig r;
 
@@ -1380,22 +1380,22 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("turn_alloc");
 
-	unit_case(s, "life", t15_10_first_requests, t15_10_first_answer_decides_the_socket, t15_11_candidates,
-		  t15_12_no_answer, t15_12_silence_later_costs_the_relay, other_family_takes_over,
-		  t15_13_wrong_credentials, t15_14_stale_nonce, endless_challenges_are_bounded,
-		  t15_15_mismatch_on_refresh, t15_15_mismatch_on_channel_bind,
-		  allocations_that_never_last_suspend, t15_16_other_error_suspends,
-		  suspended_tries_again_by_itself, t15_17_refresh, t15_17_before_the_first_answer_nothing,
-		  t15_17_refused_refresh_is_repeated_while_it_lasts, t15_19_keepalive,
-		  t15_19_keepalive_in_company, sending_into_silence_asks_for_the_allocation,
-		  new_mapping_asks_for_the_allocation, t15_20_round_trip, reset_by_roaming, giving_back);
-	unit_case(s, "channels", t15_30_bind_before_the_allocation, t15_30_waiting_binds_are_bounded,
-		  t15_31_family_not_allocated, t15_32_bind_in_flight, t15_33_numbers,
-		  t15_34_refresh_only_in_use, channel_used_one_way_stays, t15_35_bound_again,
-		  t15_36_failed_bind, bind_never_answered_is_bounded, t15_37_data_on_an_unbound_channel,
-		  t15_38_server_matching, all_numbers_in_use);
+	unit_case(s, "life", a15_10_first_requests, a15_10_first_answer_decides_the_socket, a15_11_candidates,
+		  a15_12_no_answer, a15_12_silence_later_costs_the_relay, other_family_takes_over,
+		  a15_13_wrong_credentials, a15_14_stale_nonce, endless_challenges_are_bounded,
+		  a15_15_mismatch_on_refresh, a15_15_mismatch_on_channel_bind,
+		  allocations_that_never_last_suspend, a15_16_other_error_suspends,
+		  suspended_tries_again_by_itself, a15_17_refresh, a15_17_before_the_first_answer_nothing,
+		  a15_18_refused_refresh_then_expiry, a15_19_keepalive,
+		  a15_19_keepalive_in_company, sending_into_silence_asks_for_the_allocation,
+		  new_mapping_asks_for_the_allocation, a15_20_round_trip, reset_by_roaming, giving_back);
+	unit_case(s, "channels", a15_30_bind_before_the_allocation, a15_30_waiting_binds_are_bounded,
+		  a15_31_family_not_allocated, a15_32_bind_in_flight, a15_33_numbers,
+		  a15_34_refresh_only_in_use, channel_used_one_way_stays, a15_35_bound_again,
+		  a15_36_failed_bind, bind_never_answered_is_bounded, a15_37_data_on_an_unbound_channel,
+		  a15_38_server_matching, all_numbers_in_use);
 	unit_case(s, "servers", server_that_signs_its_challenges, server_that_knows_the_draft_number_only,
-		  families_are_given_up_one_by_one, left_over_allocation_of_ours,
+		  a17_6_families_are_given_up_one_by_one, left_over_allocation_of_ours,
 		  left_over_allocation_of_somebody_else, left_over_allocation_of_somebody_else_on_one_family,
 		  mismatch_for_ever_is_bounded, redirect, lost_answer_to_allocate,
 		  binding_refused_is_an_answer);

@@ -34,7 +34,7 @@ static void bind(struct turn_chans *t, struct turn_chan *c, uint64_t now_us)
 }
 
 /* 15.33: unused numbers first, then expired ones, fifteen minutes after anything happened on them. */
-START_TEST(t15_33_reuse)
+START_TEST(a15_33_reuse)
 {
 	struct unit_env u;
 	struct turn_chans t;
@@ -143,6 +143,6 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("turn_chan");
 
-	unit_case(s, "channels", t15_33_reuse, requests_leave_in_order, life_of_a_channel);
+	unit_case(s, "channels", a15_33_reuse, requests_leave_in_order, life_of_a_channel);
 	return s;
 }

@@ -46,7 +46,7 @@ static int admit(struct world *w, const struct fz_ip *from)
 	return wg_guard_admit(&w->guard, w->msg, sizeof(w->msg), from, w->now_us, w->reply);
 }
 
-/* Use up the allowance of this second. */
+/* Use up the a15_4_allowance of this second. */
 static void flood(struct world *w)
 {
 	int err;
@@ -113,7 +113,7 @@ START_TEST(recorded_mac1)
 }
 END_TEST
 
-START_TEST(allowance)
+START_TEST(a15_4_allowance)
 {
 	struct world w;
 
@@ -264,7 +264,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("wg_cookie");
 
-	unit_case(s, "guard", mac1, recorded_mac1, allowance);
+	unit_case(s, "guard", mac1, recorded_mac1, a15_4_allowance);
 	unit_case(s, "cookie", cookie, cookie_holder_floods, cookie_age, cookie_too_old, bad_replies);
 	return s;
 }

@@ -299,7 +299,7 @@ START_TEST(clock_goes_back)
 END_TEST
 
 /* Under load: cookie, retry with mac2, session. */
-START_TEST(load)
+START_TEST(a15_4_load)
 {
 	static const struct fz_ip from = { .family = FZ_FAMILY_INET6, .b = { 0x20, 1 } };
 	struct pair w;
@@ -458,7 +458,7 @@ Suite *unit_suite(void)
 	unit_case(s, "vectors", full_exchange);
 	unit_case(s, "sessions", indices, slots_do_not_collide, each_message_lost, late_response,
 		  simultaneous);
-	unit_case(s, "input", refused, clock_goes_back, load);
+	unit_case(s, "input", refused, clock_goes_back, a15_4_load);
 	unit_case(s, "memory", no_memory, bad_keys, no_allocation_per_packet);
 	return s;
 }
