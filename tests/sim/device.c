@@ -191,6 +191,8 @@ static void on_event(struct device *d, const struct fz_event *ev)
 	case FZ_EVENT_NETCFG:
 		s->netcfg++;
 		s->routes = (unsigned)ev->u.netcfg.routes_len;
+		for (unsigned i = 0; i < s->routes && i < sizeof(s->nets) / sizeof(s->nets[0]); i++)
+			s->nets[i] = ev->u.netcfg.routes[i];
 		s->dns_len = (unsigned)ev->u.netcfg.dns_len;
 		if (s->dns_len > sizeof(s->dns) / sizeof(s->dns[0]))
 			abort();

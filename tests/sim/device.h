@@ -41,6 +41,7 @@ struct device_stats {
 		netcfg, rebind, dead;
 	unsigned lists; /* changes of the list of resources */
 	unsigned routes; /* in the last NETCFG */
+	struct fz_prefix nets[32]; /* the first of them */
 	struct fz_ip dns[8]; /* likewise */
 	unsigned dns_len;
 	char search_domain[64];

@@ -96,6 +96,11 @@ void host_look(struct host *h)
 
 void host_begin(struct host *h)
 {
+	host_begin_with(h, &host_usual_opts);
+}
+
+void host_begin_with(struct host *h, const struct portal_opts *opts)
+{
 	struct fz_key key;
 	const char *reason;
 
@@ -103,7 +108,7 @@ void host_begin(struct host *h)
 	memset(&key, 0xfb, sizeof(key));
 	unit_env_init(&h->u, 5);
 	h->now = FZ_SEC(1000);
-	ck_assert_int_eq(portal_new(&h->u.env, &host_usual_opts, h->now, &h->p, &reason), 0);
+	ck_assert_int_eq(portal_new(&h->u.env, opts, h->now, &h->p, &reason), 0);
 	portal_set_public_key(h->p, &key);
 	host_drain(h);
 	ck_assert_int_eq(h->connects, 1);

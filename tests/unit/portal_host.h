@@ -36,6 +36,7 @@ extern const char host_join_ok[], host_init[];
 
 /* A fresh channel whose first dial was asked for. */
 void host_begin(struct host *h);
+void host_begin_with(struct host *h, const struct portal_opts *opts);
 void host_end(struct host *h);
 /* One turn: timers, bytes out, events. */
 void host_drain(struct host *h);

@@ -3,6 +3,8 @@
  * acceptance list. */
 #include "stage.h"
 
+#include <stdio.h>
+
 #include "core/ranges.h"
 
 #define PROHIBITED4 (3u << 8 | 13)
@@ -24,6 +26,81 @@ START_TEST(signs_in)
 	ck_assert_uint_eq(c->stats.routes, RANGES + 3);
 	ck_assert_uint_eq(c->stats.dead, 0);
 	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* Exactly these are routed into the tunnel, and nothing is told when nothing changes. */
+static void expect_routes(const struct device *d, const char *const *want, unsigned n)
+{
+	char text[FZ_PREFIX_STRLEN];
+
+	ck_assert_uint_eq(d->stats.routes, n);
+	for (unsigned i = 0; i < n; i++) {
+		unsigned found = 0;
+		for (unsigned k = 0; k < n; k++)
+			found += strcmp(fz_prefix_format(&d->stats.nets[k], text), want[i]) == 0;
+		ck_assert_msg(found == 1, "%s: %u times", want[i], found);
+	}
+}
+
+START_TEST(a19_19_routes)
+{
+	static const char *const want[] = { "10.20.0.0/16",
+					    "fd00:1::/64",
+					    "10.30.0.0/16",
+					    "100.64.0.0/11",
+					    "100.96.0.0/11",
+					    "100.100.111.0/24",
+					    "fd00:2021:1111::/107",
+					    "fd00:2021:1111:8000::/107",
+					    "fd00:2021:1111:8000:100:100:111:0/120",
+					    "0.0.0.0/0",
+					    "::/0" };
+	struct device *c;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	expect_routes(c, want, 9);
+	stub_set_internet(s.lines.stub, 7);
+	stage_pass(&s, FZ_MS(20));
+	expect_routes(c, want, 9); /* it is off */
+	fz_client_set_internet(c->client, true, sim_now(s.net));
+	device_drain(c);
+	expect_routes(c, want, 11);
+	fz_client_set_internet(c->client, false, sim_now(s.net));
+	device_drain(c);
+	stub_remove_resource(s.lines.stub, 1);
+	stage_pass(&s, FZ_MS(20));
+	expect_routes(c, want + 1, 8);
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(a19_18_told_when_it_changes)
+{
+	struct device *c;
+	unsigned netcfg;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	netcfg = c->stats.netcfg;
+	stub_set_resource(s.lines.stub, 1, "10.20.0.0/16", "[{\"protocol\":\"icmp\"}]"); /* the same route */
+	stub_set_names(s.lines.stub, 12, "x.example", NULL, "[]"); /* none */
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.netcfg, netcfg);
+	stub_set_resource(s.lines.stub, 13, "10.20.0.0/16", "[]"); /* one that is there */
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.netcfg, netcfg);
+	stub_set_resource(s.lines.stub, 14, "10.50.0.0/16", "[]");
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.netcfg, netcfg + 1);
+	stub_set_down(s.lines.stub, true);
+	stub_set_down(s.lines.stub, false);
+	while (c->stats.portal_up < 2)
+		stage_pass(&s, FZ_MS(100));
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.netcfg, netcfg + 1);
 	stage_end(&s);
 }
 END_TEST
@@ -280,11 +357,64 @@ START_TEST(a9_10_list_of_resources)
 	}
 	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
 	ck_assert_uint_eq(c->stats.lists, lists + 1); /* nothing new */
+	stage_end(&s);
+}
+END_TEST
+
+START_TEST(a9_9_gateway_lost)
+{
+	struct fz_resource r;
+	struct device *c;
+	unsigned lists;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	lists = c->stats.lists;
 	device_shutdown(s.gateway);
-	stage_pass(&s, FZ_MS(100)); /* acceptance 9.9 */
-	ck_assert_uint_eq(c->stats.lists, lists + 2);
-	ck_assert(fz_client_resource(c->client, 0, &r));
-	ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+	stage_pass(&s, FZ_MS(100));
+	ck_assert_uint_eq(c->stats.lists, lists + 1);
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert(fz_client_resource(c->client, i, &r));
+		ck_assert_int_eq(r.status, FZ_RESOURCE_UNKNOWN);
+	}
+	/* It comes back and is lost again before anybody saw it: no news. */
+	device_restart(s.gateway);
+	stage_pass(&s, FZ_MS(200));
+	device_shutdown(s.gateway);
+	stage_pass(&s, FZ_MS(100));
+	ck_assert_uint_eq(c->stats.lists, lists + 1);
+	stage_end(&s);
+}
+END_TEST
+
+/* Sorted for people, and an update that changes nothing is no news. */
+START_TEST(a19_20_list_is_sorted)
+{
+	struct fz_resource r;
+	struct device *c;
+	char last[64] = "";
+	unsigned lists;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	stub_set_names(s.lines.stub, 12, "*.corp.example", NULL, "[]");
+	stub_set_names(s.lines.stub, 11, "a.example", NULL, "[]");
+	stage_pass(&s, FZ_MS(20));
+	size_t n = 0;
+	for (; fz_client_resource(c->client, n, &r); n++) {
+		ck_assert_msg(strcmp(last, r.name) <= 0, "%s before %s", last, r.name);
+		snprintf(last, sizeof(last), "%s", r.name);
+	}
+	ck_assert_uint_eq(n, 5);
+	lists = c->stats.lists;
+	stub_set_names(s.lines.stub, 11, "a.example", NULL, "[]");
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.lists, lists);
+	stub_remove_resource(s.lines.stub, 11);
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(c->stats.lists, lists + 1);
+	ck_assert(!fz_client_resource(c->client, 4, &r));
 	stage_end(&s);
 }
 END_TEST
@@ -485,6 +615,33 @@ START_TEST(reset)
 }
 END_TEST
 
+/* The link is dead for a while, then the portal is; the connection is made anew with new access. */
+START_TEST(a5_3_dead_windows)
+{
+	static const uint64_t link_ms[] = { 0, 700, 2999 }, portal_ms[] = { 0, 1500, 2999 };
+
+	for (size_t i = 0; i < 9; i++) {
+		unsigned requests;
+		stage_begin(&s, &usual);
+		ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+		requests = stub_stats(s.lines.stub)->requests;
+		sim_set_up(s.net, s.clients[0]->host, false);
+		stage_pass(&s, FZ_MS(link_ms[i / 3]));
+		stub_set_down(s.lines.stub, true);
+		sim_set_up(s.net, s.clients[0]->host, true);
+		device_reset(s.clients[0]);
+		stage_pass(&s, FZ_MS(portal_ms[i % 3]));
+		stub_set_down(s.lines.stub, false);
+		uint64_t start_us = sim_now(s.net);
+		while (!stage_reaches(&s, "10.20.0.1", FZ_MS(500)))
+			ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(20));
+		ck_assert_uint_gt(stub_stats(s.lines.stub)->requests, requests);
+		ck_assert_uint_eq(device_counter(s.gateway, "peers"), 1);
+		stage_end(&s);
+	}
+}
+END_TEST
+
 START_TEST(gateway_restarts)
 {
 	stage_begin(&s, &usual);
@@ -544,6 +701,33 @@ START_TEST(relay_replaced)
 	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_SEC(3)));
 	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
 	ck_assert_uint_gt(stub_stats(s.lines.stub)->invalidations, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* The relay restarts elsewhere, with other credentials, while the portal is away; the portal tells of it. */
+START_TEST(a8_3_relay_reboots_during_an_outage)
+{
+	const struct stage_opts symmetric = { .mapping = NAT_EDM };
+	const struct sim_site_opts site = { .link = { .delay_us = 1000 } };
+	struct relay_opts o = { .ip4 = { FZ_FAMILY_INET, { 203, 0, 113, 102 } } };
+	struct fz_addr a4, none = { 0 };
+
+	stage_begin(&s, &symmetric);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	stub_set_down(s.lines.stub, true);
+	sim_set_up(s.net, relay_host(s.relays[0]), false);
+	s.relays[1] = relay_new(s.net, sim_add_site(s.net, &site), &o);
+	a4 = relay_addr(s.relays[1], FZ_FAMILY_INET);
+	stage_pass(&s, FZ_SEC(5));
+	ck_assert(!stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	stub_add_relay(s.lines.stub, 0, &a4, &none, RELAY_USERNAME, RELAY_PASSWORD);
+	stub_set_down(s.lines.stub, false);
+	uint64_t start_us = sim_now(s.net);
+	while (!stage_reaches(&s, "10.20.0.1", FZ_MS(500)))
+		ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(60));
+	ck_assert(device_peer(s.clients[0], 1)->relayed);
+	ck_assert_uint_eq(device_counter(s.clients[0], "relays"), 1);
 	stage_end(&s);
 }
 END_TEST
@@ -621,6 +805,33 @@ START_TEST(portal_outage)
 	stage_pass(&s, FZ_SEC(2));
 	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(100)));
 	ck_assert_uint_eq(s.clients[0]->stats.peer_down, 0);
+	stage_end(&s);
+}
+END_TEST
+
+/* A day without the portal: the connection and its relay are still there. */
+START_TEST(a21_1_a_day_without_the_portal)
+{
+	const struct stage_opts symmetric = { .mapping = NAT_EDM };
+
+	stage_begin(&s, &symmetric);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(500)));
+	stub_set_down(s.lines.stub, true);
+	for (unsigned h = 0; h < 24; h++) {
+		stage_pass(&s, FZ_SEC(3600));
+		ck_assert_msg(stage_reaches(&s, "10.20.0.1", FZ_MS(200)), "after %u hours", h + 1);
+	}
+	ck_assert(device_peer(s.clients[0], 1)->relayed);
+	ck_assert_uint_eq(device_counter(s.clients[0], "relays"), 1);
+	ck_assert_uint_eq(s.clients[0]->stats.dead + s.gateway->stats.dead, 0);
+	stub_set_down(s.lines.stub, false);
+	uint64_t start_us = sim_now(s.net);
+	while (s.clients[0]->stats.portal_up < 2 || s.gateway->stats.portal_up < 2) {
+		stage_pass(&s, FZ_SEC(1));
+		ck_assert_uint_lt(sim_now(s.net) - start_us, FZ_SEC(600));
+	}
+	stage_pass(&s, FZ_SEC(2));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(500)));
 	stage_end(&s);
 }
 END_TEST
@@ -749,15 +960,18 @@ Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("client");
 
-	unit_case(suite, "start", signs_in, first_packet, relayed, before_the_first_configuration,
-		  shutdown_says_goodbye);
-	unit_case(suite, "access", a9_5_one_request_in_two_seconds, a9_6_filter_of_the_resource,
-		  waiting_room, a9_5_refused, unanswered_request, a9_8_offline_site, a9_10_list_of_resources,
-		  a9_1_revoked_while_others_remain, a9_14_internet_resource, offline_site, unasked_grant,
-		  a9_11_address_changes, resource_deleted);
+	unit_case(suite, "start", signs_in, a19_19_routes, a19_18_told_when_it_changes, first_packet, relayed,
+		  before_the_first_configuration, shutdown_says_goodbye);
+	unit_case(suite, "access", a9_5_one_request_in_two_seconds, a9_6_filter_of_the_resource, waiting_room,
+		  a9_5_refused, unanswered_request, a9_8_offline_site, a9_9_gateway_lost,
+		  a9_10_list_of_resources, a19_20_list_is_sorted, a9_1_revoked_while_others_remain,
+		  a9_14_internet_resource, offline_site, unasked_grant, a9_11_address_changes,
+		  resource_deleted);
 	unit_case(suite, "packets", a11_7_packet_to_ourselves, a11_12_drops);
-	unit_case(suite, "relays", a5_5_relay_lost, relay_replaced, no_relay, grant_before_relay, dead_relay);
-	unit_case(suite, "trouble", reset, gateway_restarts, portal_outage, malformed_messages, idle, a5_7_clocks);
+	unit_case(suite, "relays", a5_5_relay_lost, relay_replaced, a8_3_relay_reboots_during_an_outage,
+		  no_relay, grant_before_relay, dead_relay);
+	unit_case(suite, "trouble", reset, a5_3_dead_windows, gateway_restarts, portal_outage,
+		  a21_1_a_day_without_the_portal, malformed_messages, idle, a5_7_clocks);
 	unit_case(suite, "memory", failing_allocations);
 	return suite;
 }

@@ -74,7 +74,7 @@ static void check_super(const struct mk *m, size_t gso_size)
 	ck_assert(!cut_next(&c, &seg, &len));
 }
 
-START_TEST(test_shapes)
+START_TEST(a18_6_super_packets_are_cut)
 {
 	static const struct {
 		struct mk mk;
@@ -186,6 +186,6 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("cut");
 
-	unit_case(s, "cut", test_shapes, test_random, test_ordinary, test_after_rewrite);
+	unit_case(s, "cut", a18_6_super_packets_are_cut, test_random, test_ordinary, test_after_rewrite);
 	return s;
 }

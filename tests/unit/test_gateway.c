@@ -147,6 +147,61 @@ START_TEST(reconciliation)
 }
 END_TEST
 
+/* Revoked while the gateway is cut off: it learns of it when it is back, the client by its refusal, and then
+ * from the portal. */
+START_TEST(a9_13_revoked_while_cut_off)
+{
+	stage_begin(&s, &usual);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stub_set_down(s.lines.stub, true);
+	stub_revoke(s.lines.stub, 1, 1);
+	stub_set_refusal(s.lines.stub, "forbidden");
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(50))); /* it does not know */
+	stub_set_down(s.lines.stub, false);
+	while (s.gateway->stats.portal_up < 2 || s.clients[0]->stats.portal_up < 2)
+		stage_pass(&s, FZ_MS(10));
+	stage_pass(&s, FZ_MS(20));
+	ck_assert_uint_eq(s.clients[0]->stats.refused, 0);
+	ck_assert(!stage_reaches(&s, "10.20.0.1", FZ_MS(50)));
+	ck_assert_uint_eq(stage_icmp(last()), PROHIBITED4);
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_uint_eq(s.clients[0]->stats.refused, 1);
+	ck_assert_str_eq(s.clients[0]->stats.last_reason, "forbidden");
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(50)));
+	stage_end(&s);
+}
+END_TEST
+
+/* A removed resource is closed both ways, for this client alone. */
+START_TEST(a10_6_removed_resource)
+{
+	unsigned before;
+
+	stage_begin(&s, &two_clients);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stage_send(&s, s.clients[1], "100.64.0.2", "10.20.0.1", 1, 0, 1);
+	ck_assert(stage_wait(&s, s.n + 1, FZ_MS(200)));
+	stub_set_refusal(s.lines.stub, "forbidden");
+	stub_revoke(s.lines.stub, 1, 1);
+	stage_pass(&s, FZ_MS(20));
+	before = s.at_resource;
+	ck_assert(!stage_reaches(&s, "10.20.0.1", FZ_MS(50)));
+	ck_assert_uint_eq(stage_icmp(last()), PROHIBITED4);
+	ck_assert_uint_eq(s.at_resource, before);
+	uint64_t refused = device_counter(s.gateway, "refused by filter");
+	unsigned n = s.n;
+	stage_send(&s, s.gateway, "10.20.0.1", "100.64.0.1", 17, 9, 1);
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_uint_eq(s.n, n);
+	ck_assert_uint_eq(device_counter(s.gateway, "refused by filter"), refused + 1);
+	stage_send(&s, s.clients[1], "100.64.0.2", "10.20.0.1", 1, 0, 2);
+	ck_assert(stage_wait(&s, n + 1, FZ_MS(200)));
+	stage_end(&s);
+}
+END_TEST
+
 START_TEST(filters_updated)
 {
 	stage_begin(&s, &usual);
@@ -344,8 +399,9 @@ Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("gateway");
 
-	unit_case(suite, "grants", a9_2_last_resource_revoked, a9_3_each_expires_alone,
-		  a9_4_past_expiry, a9_12_wall_clock_steps, reconciliation, filters_updated);
+	unit_case(suite, "grants", a9_2_last_resource_revoked, a9_3_each_expires_alone, a9_4_past_expiry,
+		  a9_12_wall_clock_steps, reconciliation, a9_13_revoked_while_cut_off, a10_6_removed_resource,
+		  filters_updated);
 	unit_case(suite, "packets", spoofed_source, outbound, hairpin, sizes, strangers);
 	unit_case(suite, "clients", a10_17_client_comes_again, client_vanishes);
 	return suite;

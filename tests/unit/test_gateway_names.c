@@ -68,6 +68,32 @@ START_TEST(a11_9_translation)
 }
 END_TEST
 
+/* Three names of one server, one source port: the server sees three ports, the client its own. */
+START_TEST(a10_3_three_names_of_one_server)
+{
+	static const char *const names[] = { "a.corp.example", "b.corp.example", "c.corp.example" },
+				 *const proxies[] = { "100.96.0.1", "100.96.0.5", "100.96.0.9" };
+	uint16_t port[3];
+
+	rig_begin();
+	ck_assert_int_eq(rig_grant(1, 1, "*.corp.example", NULL), 0);
+	for (size_t i = 0; i < 3; i++)
+		rig_name(1, 1, names[i], proxies[i], "10.20.0.10");
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert(rig_from_client(1, C1, proxies[i], 6, 5555, 80));
+		port[i] = rig_view().sport;
+		expect_out("10.20.0.10", port[i]);
+		for (size_t k = 0; k < i; k++)
+			ck_assert_uint_ne(port[i], port[k]);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert(rig_from_tun("10.20.0.10", C1, 6, 80, port[i]));
+		expect_in(proxies[i], 5555);
+	}
+	rig_end();
+}
+END_TEST
+
 START_TEST(a10_14_family_without_address)
 {
 	rig_begin();
@@ -168,12 +194,23 @@ START_TEST(a10_4_never_mixed)
 }
 END_TEST
 
-START_TEST(a10_7_internet)
+struct internet_case {
+	const char *to;
+	unsigned icmp; /* 0 = it goes on */
+};
+
+static void check_internet(const struct internet_case *c)
 {
-	static const struct {
-		const char *to;
-		unsigned icmp; /* 0 = it goes on */
-	} cases[] = {
+	bool v6 = strchr(c->to, ':') != NULL, ok = rig_from_client(1, v6 ? C1_6 : C1, c->to, 6, 5000, 80);
+
+	ck_assert_msg(ok == (c->icmp == 0), "%s", c->to);
+	if (!ok)
+		ck_assert_msg(rig_icmp() == c->icmp, "%s: %x", c->to, rig_icmp());
+}
+
+START_TEST(a11_10_internet_is_not_private)
+{
+	static const struct internet_case cases[] = {
 		{ "198.51.100.7", 0 },
 		{ "192.0.2.1", 0 },
 		{ "0.1.2.3", 0 },
@@ -193,23 +230,44 @@ START_TEST(a10_7_internet)
 		{ "::ffff:10.0.0.1", UNREACHABLE6 },
 		{ "fd99::1", UNREACHABLE6 },
 		{ "fe80::1", UNREACHABLE6 },
-		{ "100.96.9.9", PROHIBITED4 },
-		{ "100.64.0.2", PROHIBITED4 },
-		{ "fd00:2021:1111::2", PROHIBITED6 },
-		{ "fd00:2021:1111:8000::9", PROHIBITED6 },
 	};
 
 	rig_begin();
 	ck_assert(!rig_from_client(1, C1, "198.51.100.7", 6, 5000, 80));
 	ck_assert_uint_eq(rig_icmp(), PROHIBITED4);
 	ck_assert_int_eq(rig_grant(1, 9, NULL, NULL), 0);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool v6 = strchr(cases[i].to, ':') != NULL;
-		bool ok = rig_from_client(1, v6 ? C1_6 : C1, cases[i].to, 6, 5000, 80);
-		ck_assert_msg(ok == (cases[i].icmp == 0), "%s", cases[i].to);
-		if (!ok)
-			ck_assert_msg(rig_icmp() == cases[i].icmp, "%s: %x", cases[i].to, rig_icmp());
-	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_internet(&cases[i]);
+	rig_end();
+}
+END_TEST
+
+START_TEST(a11_11_internet_is_no_proxy_address)
+{
+	static const struct internet_case cases[] = { { "100.96.9.9", PROHIBITED4 },
+						      { "fd00:2021:1111:8000::9", PROHIBITED6 } };
+
+	rig_begin();
+	ck_assert_int_eq(rig_grant(1, 9, NULL, NULL), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_internet(&cases[i]);
+	rig_end();
+}
+END_TEST
+
+START_TEST(a10_7_internet)
+{
+	static const struct internet_case cases[] = { { "100.64.0.2", PROHIBITED4 },
+						      { "fd00:2021:1111::2", PROHIBITED6 },
+						      { P1, PROHIBITED4 },
+						      { P1_6, PROHIBITED6 } };
+
+	rig_begin();
+	ck_assert_int_eq(rig_grant(2, 1, "*.corp.example", NULL), 0);
+	rig_name(2, 1, "web.corp.example", P1 " " P1_6, "10.0.0.1 2001:db8::5"); /* the other client's */
+	ck_assert_int_eq(rig_grant(1, 9, NULL, NULL), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_internet(&cases[i]);
 	ck_assert(rig_from_tun("198.51.100.7", C1, 6, 80, 5000));
 	ck_assert(!rig_from_tun("10.77.0.1", C1, 6, 80, 5000));
 	ck_assert(!rig_from_tun("100.64.0.2", C1, 6, 80, 5000));
@@ -642,9 +700,10 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("gateway_names");
 
-	unit_case(s, "packets", a11_9_translation, a10_14_family_without_address, a10_12_resolved_again,
-		  a10_13_numbered_anew, a10_4_never_mixed, a10_7_internet, a10_2_own_address,
-		  a10_16_spoofed_source, a10_11_late_answers);
+	unit_case(s, "packets", a11_9_translation, a10_3_three_names_of_one_server,
+		  a10_14_family_without_address, a10_12_resolved_again, a10_13_numbered_anew,
+		  a10_4_never_mixed, a11_10_internet_is_not_private, a11_11_internet_is_no_proxy_address,
+		  a10_7_internet, a10_2_own_address, a10_16_spoofed_source, a10_11_late_answers);
 	unit_case(s, "icmp", a11_9_errors, a11_3_errors_pass_filters, a10_15_errors_of_clients,
 		  errors_are_rationed);
 	unit_case(s, "announcements", a6_55_refused, changes_meanwhile, a6_52_repeated, silent_resolver,

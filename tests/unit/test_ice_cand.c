@@ -52,8 +52,18 @@ START_TEST(local_priorities)
 			ck_assert_uint_eq(ice_local_check_priority(&s.v[at]), rows[i].check_priority);
 	}
 	ice_cands_clear(&s, &u.env);
+	unit_env_check(&u);
+}
+END_TEST
 
-	/* 4.9: the allocation's family differs from the one spoken to the relay. */
+/* The allocation's family differs from the one spoken to the relay: behind every other relayed candidate. */
+START_TEST(a4_9_cross_family_relays_come_last)
+{
+	struct unit_env u;
+	struct ice_cands s = { 0 };
+	size_t at;
+
+	unit_env_init(&u, 1);
 	struct cand cross4 = cand(CAND_RELAY, "198.51.100.10:1", H6),
 		    cross6 = cand(CAND_RELAY, "[2001:db8::10]:1", H4);
 	ck_assert_int_eq(ice_local_add(&s, &u.env, &cross4, &at), 1);
@@ -215,7 +225,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("ice_cand");
 
-	unit_case(s, "local", local_priorities, local_redundancy);
+	unit_case(s, "local", local_priorities, a4_9_cross_family_relays_come_last, local_redundancy);
 	unit_case(s, "remote", remote_list, a4_7_optimistic, full_list_gives_up_the_oldest_unused);
 	return s;
 }

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/addr.h"
+#include "base/rng.h"
 #include "packets.h"
 #include "wire/csum.h"
 #include "wire/icmp.h"
@@ -86,6 +87,37 @@ START_TEST(a11_4_sizes)
 		ck_assert_uint_eq(q.orig.l3_len, v.l3_len);
 		ck_assert(fz_ip_equal(&q.orig.src, &v.src) && fz_ip_equal(&q.orig.dst, &v.dst));
 		ck_assert_uint_eq(q.offset, w.l3_len + 8);
+	}
+}
+END_TEST
+
+/* Any TCP or UDP packet: the error says again whose it was. */
+START_TEST(a18_4_errors_of_any_packet)
+{
+	uint8_t buf[ICMP_ERROR_MAX], pkt[1400];
+	struct ip_view v, w;
+	struct icmp_quote q;
+	struct unit_env u;
+
+	unit_env_init(&u, 3);
+	for (unsigned i = 0; i < 4000; i++) {
+		struct mk m = { .proto = i & 1 ? 6 : 17,
+				.v6 = i & 2 ? 1 : 0,
+				.payload = fz_rng_below(&u.env, 1000),
+				.opt_len = i & 1 ? fz_rng_below(&u.env, 11) * 4 : 0,
+				.seed = i };
+		m.ip_opt_len = m.v6 ? 0 : fz_rng_below(&u.env, 11) * 4;
+		struct fz_pkt p = ip_pkt(pkt, mk_packet(pkt, &m));
+		ck_assert_int_eq(ip_parse(&p, &v), IP_OK);
+		ip_set_sport(&p, &v, (uint16_t)fz_rng_u32(&u.env));
+		ip_set_dport(&p, &v, (uint16_t)fz_rng_u32(&u.env));
+		size_t len = icmp_build_error((enum icmp_error)(i % 3), 1200, pkt, &v, buf);
+		ck_assert_int_eq(ip_parse_plain(buf, len, &w), IP_OK);
+		ck_assert(csum_ok(buf, &w));
+		ck_assert_int_eq(icmp_parse_error(buf, &w, &q), 0);
+		ck_assert_uint_eq(q.orig.kind, v.kind);
+		ck_assert(q.orig.sport == v.sport && q.orig.dport == v.dport);
+		ck_assert(fz_ip_equal(&q.orig.src, &v.src) && fz_ip_equal(&q.orig.dst, &v.dst));
 	}
 }
 END_TEST
@@ -226,7 +258,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("icmp");
 
-	unit_case(s, "icmp", test_build, a11_4_sizes, test_parse);
+	unit_case(s, "icmp", test_build, a11_4_sizes, a18_4_errors_of_any_packet, test_parse);
 	unit_case(s, "p2p", test_goodbye, test_control);
 	return s;
 }

@@ -345,7 +345,7 @@ static void pass(uint8_t kind, enum way way, uint8_t flags, uint64_t now_us)
 	}
 }
 
-static const struct life {
+struct life {
 	const char *why;
 	uint8_t kind;
 	struct {
@@ -354,7 +354,9 @@ static const struct life {
 		uint64_t at_s; /* 0 = no further packet */
 	} packets[5];
 	uint64_t ends_s;
-} lives[] = {
+};
+
+static const struct life lives[] = {
 	{ "TCP", IP_TCP, { { OUT, IP_TCP_SYN, 1 }, { IN, IP_TCP_SYN | IP_TCP_ACK, 2 } }, 2 + 7440 },
 	{ "TCP, last packet out", IP_TCP, { { OUT, 0, 1 }, { IN, 0, 2 }, { OUT, 0, 30 } }, 30 + 7440 },
 	{ "UDP", IP_UDP, { { OUT, 0, 1 }, { IN, 0, 31 } }, 31 + 120 },
@@ -366,6 +368,9 @@ static const struct life {
 	  { { OUT, 0, 1 }, { IN, 0, 2 }, { OUT, IP_TCP_FIN, 3 }, { IN, IP_TCP_FIN, 4 }, { OUT, 0, 6 } },
 	  6 + 5 },
 	{ "FIN one way", IP_TCP, { { OUT, 0, 1 }, { IN, IP_TCP_FIN, 2 } }, 2 + 7440 },
+};
+
+static const struct life resets[] = {
 	{ "RST out", IP_TCP, { { OUT, 0, 1 }, { IN, 0, 2 }, { OUT, IP_TCP_RST, 3 } }, 3 },
 	{ "RST in", IP_TCP, { { OUT, 0, 1 }, { IN, IP_TCP_RST | IP_TCP_ACK, 2 } }, 2 },
 	{ "no flags in UDP", IP_UDP, { { OUT, IP_TCP_RST, 1 }, { IN, IP_TCP_RST, 2 } }, 2 + 120 },
@@ -377,36 +382,47 @@ static void live(const struct life *c)
 		pass(c->kind, c->packets[i].way, c->packets[i].flags, c->packets[i].at_s * SEC);
 }
 
-/* 10.10 and 10.11 too: what has ended is gone, and late answers are known for what they are. */
-START_TEST(a10_9_lifetimes)
+/* What has ended is gone, by itself or by a sweep, and late answers are known for what they are. */
+static void check_life(const struct life *c, bool by_sweep)
 {
 	struct fz_ip proxy = ip("100.96.0.1"), real = ip("10.0.0.1");
+	struct ip_view v = out_view(c->kind, 9, &proxy);
 
+	setup(0, 0);
+	live(c);
+	if (c->ends_s > 3) {
+		if (by_sweep)
+			nat_pool_expire(pool, c->ends_s * SEC - 1);
+		ck_assert_msg(look_in(c->kind, 9, &real, c->ends_s * SEC - 1) == NAT_FOUND, "%s", c->why);
+		ck_assert_msg(nat_pool_next(pool) <= c->ends_s * SEC + SEC, "%s", c->why);
+	}
+	if (by_sweep) {
+		nat_pool_expire(pool, c->ends_s * SEC);
+		ck_assert_msg(nat_pool_stats(pool)->live == 0, "%s", c->why);
+		ck_assert(nat_pool_next(pool) == FZ_NEVER_US);
+	}
+	ck_assert_msg(look_in(c->kind, 9, &real, c->ends_s * SEC) == NAT_ENDED, "%s", c->why);
+	ck_assert_ptr_null(nat_find_outbound(&t, &v, c->ends_s * SEC));
+	/* The next packet out begins anew with the same port. */
+	pass(c->kind, OUT, 0, c->ends_s * SEC);
+	ck_assert_int_eq(look_in(c->kind, 9, &real, c->ends_s * SEC), NAT_FOUND);
+	teardown();
+}
+
+START_TEST(a10_9_lifetimes)
+{
 	for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++) {
-		const struct life *c = &lives[i];
-		struct ip_view v = out_view(c->kind, 9, &proxy);
-		for (int by_sweep = 0; by_sweep < 2; by_sweep++) {
-			setup(0, 0);
-			live(c);
-			if (c->ends_s > 3) {
-				if (by_sweep)
-					nat_pool_expire(pool, c->ends_s * SEC - 1);
-				ck_assert_msg(look_in(c->kind, 9, &real, c->ends_s * SEC - 1) == NAT_FOUND,
-					      "%s", c->why);
-				ck_assert_msg(nat_pool_next(pool) <= c->ends_s * SEC + SEC, "%s", c->why);
-			}
-			if (by_sweep) {
-				nat_pool_expire(pool, c->ends_s * SEC);
-				ck_assert_msg(nat_pool_stats(pool)->live == 0, "%s", c->why);
-				ck_assert(nat_pool_next(pool) == FZ_NEVER_US);
-			}
-			ck_assert_msg(look_in(c->kind, 9, &real, c->ends_s * SEC) == NAT_ENDED, "%s", c->why);
-			ck_assert_ptr_null(nat_find_outbound(&t, &v, c->ends_s * SEC));
-			/* The next packet out begins anew with the same port. */
-			pass(c->kind, OUT, 0, c->ends_s * SEC);
-			ck_assert_int_eq(look_in(c->kind, 9, &real, c->ends_s * SEC), NAT_FOUND);
-			teardown();
-		}
+		check_life(&lives[i], false);
+		check_life(&lives[i], true);
+	}
+}
+END_TEST
+
+START_TEST(a10_10_resets)
+{
+	for (size_t i = 0; i < sizeof(resets) / sizeof(resets[0]); i++) {
+		check_life(&resets[i], false);
+		check_life(&resets[i], true);
 	}
 }
 END_TEST
@@ -731,7 +747,7 @@ Suite *unit_suite(void)
 	unit_case(s, "vectors", vector_rewrite, vector_error, vector_error6);
 	unit_case(s, "ports", a10_8_same_flow_same_port, crowded, limits, other_protocols,
 		  a10_12_sessions_keep_their_address);
-	unit_case(s, "life", a10_9_lifetimes, error_confirms, memory_of_the_ended);
+	unit_case(s, "life", a10_9_lifetimes, a10_10_resets, error_confirms, memory_of_the_ended);
 	unit_case(s, "packets", super_packets, random_histories);
 	unit_case(s, "memory", failing_allocations);
 	return s;

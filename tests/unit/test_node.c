@@ -404,6 +404,28 @@ START_TEST(relays_missing_and_dead)
 }
 END_TEST
 
+/* A relay that was just named is not given up before its first requests had their time. */
+START_TEST(a15_21_a_new_relay_has_time)
+{
+	struct fz_uuid id = { { 1, 1 } };
+
+	begin(0);
+	node_update_relays(w.a.node, &id, 1, NULL, 0, w.now);
+	settle();
+	w.a.events[NODE_NO_RELAYS] = 0;
+	w.a.relay.silent = true;
+	add_relay(&w.a, 1);
+	settle();
+	pass(FZ_SEC(5));
+	ck_assert_uint_eq(node_relays(w.a.node)->len, 1);
+	ck_assert(!node_relays(w.a.node)->v[0]->failed);
+	ck_assert_uint_eq(w.a.events[NODE_NO_RELAYS], 0);
+	pass(FZ_SEC(15));
+	ck_assert_uint_eq(w.a.events[NODE_NO_RELAYS], 1);
+	end();
+}
+END_TEST
+
 /* What a relay gave is taken back when it goes; the best is named first. */
 START_TEST(candidates_signalled)
 {
@@ -554,7 +576,7 @@ Suite *unit_suite(void)
 
 	unit_case(s, "life", direct, a19_13_no_packet_is_lost, goodbye, kept_and_replaced, reset);
 	unit_case(s, "failure", no_candidate_within_ten_seconds, peer_falls_silent, relays_missing_and_dead,
-		  replay);
+		  a15_21_a_new_relay_has_time, replay);
 	unit_case(s, "signalling", candidates_signalled);
 	unit_case(s, "many", a_thousand, failing_allocations);
 	return s;

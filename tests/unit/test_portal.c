@@ -108,55 +108,127 @@ START_TEST(partial_refusal_counts_at_the_deadline)
 END_TEST
 
 /* control-plane 1.8 and 1.9, after the transport. */
-static const struct {
+struct answer {
 	const char *head;
 	const char *body;
 	int fatal; /* 0 = retried */
 	uint64_t retry_us; /* 0 = the schedule's */
-} answers[] = {
-	{ "401 U\r\nContent-Type: application/problem+json", "{\"code\":\"invalid_token\"}", FZ_ERR_TOKEN,
-	  0 },
-	{ "401 U\r\nContent-Type: application/problem+json", "{\"code\":\"missing_token\"}", FZ_ERR_TOKEN,
-	  0 },
-	{ "401 U\r\nContent-Type: application/problem+json", "{\"code\":\"other\",\"detail\":\"because\"}",
-	  FZ_ERR_PORTAL, 0 },
-	{ "401 U\r\nRetry-After: 5", "", FZ_ERR_PORTAL, 0 },
-	{ "400 B", "", 0, 0 },
-	{ "402 P", "", 0, 0 },
-	{ "403 F", "Forbidden", 0, 0 },
-	{ "404 N", "Not Found", 0, 0 },
-	{ "408 T", "", 0, 0 },
-	{ "409 C", "", 0, 0 },
-	{ "429 T\r\nRetry-After: 30", "", 0, FZ_SEC(30) },
-	{ "500 I", "", 0, 0 },
-	{ "503 S\r\nRetry-After: 1", "", 0, FZ_SEC(1) },
-	{ "503 S\r\nRetry-After: 0", "", 0, FZ_SEC(1) }, /* never without a pause */
-	{ "503 S\r\nRetry-After: 1.5", "", 0, 0 },
-	{ "503 S\r\nRetry-After: 10000000", "", 0, FZ_SEC(3600) },
-	{ "302 F\r\nLocation: /", "", 0, 0 },
-	{ "200 O", "", 0, 0 },
-	{ "101 S", "", 0, 0 },
 };
 
-START_TEST(answer_table)
+#define PROBLEM "\r\nContent-Type: application/problem+json"
+
+static void check_answer(const struct answer *a)
 {
-	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+	struct host h;
+	char whole[500];
+
+	host_begin(&h);
+	host_connect_tcp(&h);
+	int len = snprintf(whole, sizeof(whole), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", a->head,
+			   strlen(a->body), a->body);
+	host_raw(&h, whole, (size_t)len);
+	ck_assert_msg(h.fatal == a->fatal, "%s: %d", a->head, h.fatal);
+	ck_assert_int_eq(h.closed, 1);
+	if (a->fatal == 0)
+		ck_assert_msg(h.retry_us == (a->retry_us ? a->retry_us : FZ_SEC(1)), "%s: %u", a->head,
+			      (unsigned)h.retry_us);
+	if (strstr(a->body, "because"))
+		ck_assert_ptr_nonnull(strstr(h.fatal_text, "because"));
+	ck_assert_ptr_null(strstr(h.fatal_text, "cltok"));
+	host_end(&h);
+}
+
+#define CHECK_ANSWERS(rows)                                                                                  \
+	for (size_t i = 0; i < sizeof(rows) / sizeof((rows)[0]); i++)                                        \
+	check_answer(&(rows)[i])
+
+START_TEST(a8_16_retried_when_the_portal_says)
+{
+	static const struct answer rows[] = {
+		{ "408 T", "", 0, 0 },
+		{ "429 T\r\nRetry-After: 30", "", 0, FZ_SEC(30) },
+		{ "503 S\r\nRetry-After: 1", "", 0, FZ_SEC(1) },
+		{ "503 S\r\nRetry-After: 0", "", 0, FZ_SEC(1) }, /* never without a pause */
+		{ "503 S\r\nRetry-After: 1.5", "", 0, 0 },
+		{ "503 S\r\nRetry-After: 10000000", "", 0, FZ_SEC(3600) },
+	};
+
+	CHECK_ANSWERS(rows);
+}
+END_TEST
+
+/* Whatever else it says may be over tomorrow. */
+START_TEST(a8_17_other_answers_are_retried)
+{
+	static const struct answer rows[] = {
+		{ "400 B", "", 0, 0 },
+		{ "402 P", "", 0, 0 },
+		{ "403 F", "Forbidden", 0, 0 },
+		{ "404 N", "Not Found", 0, 0 },
+		{ "409 C", "", 0, 0 },
+		{ "500 I", "", 0, 0 },
+		{ "302 F\r\nLocation: /", "", 0, 0 },
+		{ "200 O", "", 0, 0 },
+		{ "101 S", "", 0, 0 },
+	};
+
+	CHECK_ANSWERS(rows);
+}
+END_TEST
+
+START_TEST(a8_18_token_or_authentication)
+{
+	static const struct answer rows[] = {
+		{ "401 U" PROBLEM, "{\"code\":\"invalid_token\"}", FZ_ERR_TOKEN, 0 },
+		{ "401 U" PROBLEM, "{\"code\":\"missing_token\"}", FZ_ERR_TOKEN, 0 },
+		{ "401 U" PROBLEM, "{\"code\":\"other\",\"detail\":\"because\"}", FZ_ERR_PORTAL, 0 },
+		{ "401 U\r\nContent-Type: application/json", "{\"code\":\"invalid_token\"}", FZ_ERR_PORTAL,
+		  0 },
+		{ "401 U", "{\"code\":\"invalid_token\"}", FZ_ERR_PORTAL, 0 },
+		{ "401 U\r\nRetry-After: 5", "", FZ_ERR_PORTAL, 0 },
+	};
+
+	CHECK_ANSWERS(rows);
+}
+END_TEST
+
+START_TEST(a8_19_spellings_and_bad_bodies)
+{
+	static const struct answer rows[] = {
+		{ "401 U\r\ncontent-type: Application/Problem+JSON", "{\"code\":\"invalid_token\"}",
+		  FZ_ERR_TOKEN, 0 },
+		{ "401 U" PROBLEM "; charset=utf-8", "{\"code\":\"invalid_token\"}", FZ_ERR_TOKEN, 0 },
+		{ "401 U" PROBLEM, "{\"code\":\"invalid_tok", FZ_ERR_PORTAL, 0 },
+		{ "401 U" PROBLEM, "{\"code\":7}", FZ_ERR_PORTAL, 0 },
+		{ "401 U" PROBLEM, "[]", FZ_ERR_PORTAL, 0 },
+		{ "401 U" PROBLEM, "", FZ_ERR_PORTAL, 0 },
+	};
+
+	CHECK_ANSWERS(rows);
+}
+END_TEST
+
+/* Line ends and blanks that came with a token do not reach the header; without a token there is none. */
+START_TEST(a8_20_token_in_the_header)
+{
+	static const struct {
+		const char *token, *want;
+	} rows[] = {
+		{ "cltok", "\r\nx-authorization: Bearer cltok\r\n" },
+		{ "cl\r\ntok\n", "\r\nx-authorization: Bearer cltok\r\n" },
+		{ NULL, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct portal_opts o = host_usual_opts;
 		struct host h;
-		char text[400];
-		host_begin(&h);
+		o.token = rows[i].token;
+		host_begin_with(&h, &o);
 		host_connect_tcp(&h);
-		snprintf(text, sizeof(text), "%s\r\nContent-Length: %zu\r\n\r\n%s", answers[i].head,
-			 strlen(answers[i].body), answers[i].body);
-		char whole[500];
-		host_raw(&h, whole, (size_t)snprintf(whole, sizeof(whole), "HTTP/1.1 %s", text));
-		ck_assert_msg(h.fatal == answers[i].fatal, "%s: %d", answers[i].head, h.fatal);
-		ck_assert_int_eq(h.closed, 1);
-		if (answers[i].fatal == 0)
-			ck_assert_msg(h.retry_us == (answers[i].retry_us ? answers[i].retry_us : FZ_SEC(1)),
-				      "%s: %u", answers[i].head, (unsigned)h.retry_us);
-		if (answers[i].fatal == FZ_ERR_PORTAL && answers[i].body[0])
-			ck_assert_ptr_nonnull(strstr(h.fatal_text, "because"));
-		ck_assert_ptr_null(strstr(h.fatal_text, "cltok"));
+		if (rows[i].want)
+			ck_assert_ptr_nonnull(strstr(h.request, rows[i].want));
+		else
+			ck_assert_ptr_null(strstr(h.request, "uthorization"));
 		host_end(&h);
 	}
 }
@@ -166,21 +238,15 @@ END_TEST
 	"{\"topic\":\"client\",\"event\":\"phx_reply\",\"ref\":" ref ",\"payload\":{\"status\":\"" status    \
 	"\",\"response\":" response "}}"
 
-static const struct {
+struct control {
 	const char *why, *text;
 	bool joined;
 	int fatal;
 	bool lost;
-} control[] = {
+};
+
+static const struct control control[] = {
 	{ "join error", REPLY("0", "error", "{\"reason\":\"disabled\"}"), false, FZ_ERR_PORTAL, false },
-	{ "token expired",
-	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":"
-	  "null}",
-	  true, FZ_ERR_TOKEN, false },
-	{ "token expired early",
-	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"token_expired\"},\"ref\":"
-	  "null}",
-	  false, FZ_ERR_TOKEN, false },
 	{ "revoked",
 	  "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"certificate_revoked\"},"
 	  "\"ref\":null}",
@@ -197,28 +263,45 @@ static const struct {
 	  false },
 };
 
-START_TEST(control_event_table)
+static void check_control(const struct control *c)
 {
-	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
-		struct host h;
-		host_begin(&h);
-		if (control[i].joined)
-			host_join(&h);
-		else
-			host_upgrade(&h);
-		host_look(&h);
-		host_say(&h, control[i].text);
-		ck_assert_msg(h.fatal == control[i].fatal, "%s: %d", control[i].why, h.fatal);
-		ck_assert_msg((h.downs > 0) == (control[i].lost || (control[i].fatal && control[i].joined)),
-			      "%s", control[i].why);
-		ck_assert_msg((h.closed == 1) == (control[i].lost || control[i].fatal), "%s", control[i].why);
-		ck_assert_int_eq(h.messages, 0);
-		if (control[i].fatal) {
-			host_advance(&h, FZ_SEC(1000));
-			ck_assert_int_eq(h.connects, 0);
-		}
-		host_end(&h);
+	struct host h;
+
+	host_begin(&h);
+	if (c->joined)
+		host_join(&h);
+	else
+		host_upgrade(&h);
+	host_look(&h);
+	host_say(&h, c->text);
+	ck_assert_msg(h.fatal == c->fatal, "%s: %d", c->why, h.fatal);
+	ck_assert_msg((h.downs > 0) == (c->lost || (c->fatal && c->joined)), "%s", c->why);
+	ck_assert_msg((h.closed == 1) == (c->lost || c->fatal), "%s", c->why);
+	ck_assert_int_eq(h.messages, 0);
+	if (c->fatal) {
+		host_advance(&h, FZ_SEC(1000));
+		ck_assert_int_eq(h.connects, 0);
 	}
+	host_end(&h);
+}
+
+START_TEST(a8_33_control_events)
+{
+	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++)
+		check_control(&control[i]);
+}
+END_TEST
+
+START_TEST(a8_34_token_expires)
+{
+	struct control c = { "token expired",
+			     "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":"
+			     "\"token_expired\"},\"ref\":null}",
+			     true, FZ_ERR_TOKEN, false };
+
+	check_control(&c);
+	c.joined = false;
+	check_control(&c);
 }
 END_TEST
 
@@ -351,10 +434,12 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("portal");
 
-	unit_case(s, "life", join_and_first_messages, bytes_one_by_one, a8_11_not_connected,
-		  faulty_options, tiny_output_buffers);
+	unit_case(s, "life", join_and_first_messages, bytes_one_by_one, a8_11_not_connected, faulty_options,
+		  tiny_output_buffers);
 	unit_case(s, "outcomes", a8_12_hanging_handshake, partial_refusal_counts_at_the_deadline,
-		  answer_table, control_event_table, reasons_have_no_control_characters, silence,
-		  a8_32_close_frame);
+		  reasons_have_no_control_characters, silence, a8_32_close_frame, a8_33_control_events,
+		  a8_34_token_expires);
+	unit_case(s, "answers", a8_16_retried_when_the_portal_says, a8_17_other_answers_are_retried,
+		  a8_18_token_or_authentication, a8_19_spellings_and_bad_bodies, a8_20_token_in_the_header);
 	return s;
 }

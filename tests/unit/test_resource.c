@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "core/gateways.h"
+#include "core/ranges.h"
 #include "core/resource.h"
 #include "packets.h"
 
@@ -182,6 +183,48 @@ START_TEST(a11_6_names)
 }
 END_TEST
 
+/* Which addresses may be devices, names or servers of the tunnel: the edges of each range. */
+START_TEST(a11_8_ranges)
+{
+	static const struct {
+		const char *ip;
+		bool tunnel, proxy, sentinel;
+	} rows[] = {
+		{ "100.63.255.255", false, false, false },
+		{ "100.64.0.0", true, false, false },
+		{ "100.95.255.255", true, false, false },
+		{ "100.96.0.0", false, true, false },
+		{ "100.100.110.255", false, true, false },
+		{ "100.100.111.0", false, true, true },
+		{ "100.100.111.255", false, true, true },
+		{ "100.100.112.0", false, true, false },
+		{ "100.127.255.255", false, true, false },
+		{ "100.128.0.0", false, false, false },
+		{ "fd00:2021:1110:ffff:ffff:ffff:ffff:ffff", false, false, false },
+		{ "fd00:2021:1111::", true, false, false },
+		{ "fd00:2021:1111::1f:ffff", true, false, false },
+		{ "fd00:2021:1111::20:0", false, false, false },
+		{ "fd00:2021:1111:8000::", false, true, false },
+		{ "fd00:2021:1111:8000::1f:ffff", false, true, false },
+		{ "fd00:2021:1111:8000::20:0", false, false, false },
+		{ "fd00:2021:1111:8000:100:100:111:0", false, false, true },
+		{ "fd00:2021:1111:8000:100:100:111:ff", false, false, true },
+		{ "fd00:2021:1111:8000:100:100:111:100", false, false, false },
+		{ "ff02::16", false, false, false },
+		{ "224.0.0.251", false, false, false },
+		{ "::ffff:100.64.0.1", false, false, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fz_ip ip;
+		ck_assert_int_eq(fz_ip_parse(rows[i].ip, &ip), 0);
+		ck_assert_msg(range_is_tunnel(&ip) == rows[i].tunnel, "%s", rows[i].ip);
+		ck_assert_msg(range_is_proxy(&ip) == rows[i].proxy, "%s", rows[i].ip);
+		ck_assert_msg(range_is_sentinel(&ip) == rows[i].sentinel, "%s", rows[i].ip);
+	}
+}
+END_TEST
+
 START_TEST(the_internet)
 {
 	static const char *const never[] = { "100.64.0.3", "fd00:2021:1111::7", "100.96.0.1",
@@ -353,8 +396,8 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("resource");
 
-	unit_case(s, "resource", what_counts_as_a_change, routes_follow, a11_6_names, the_internet,
-		  a9_7_preferred_gateways, sites_and_their_marks);
+	unit_case(s, "resource", what_counts_as_a_change, routes_follow, a11_6_names, a11_8_ranges,
+		  the_internet, a9_7_preferred_gateways, sites_and_their_marks);
 	unit_case(s, "memory", waiting_is_bounded, failing_allocations);
 	return s;
 }

@@ -228,6 +228,38 @@ START_TEST(tls_to_a_server_without_tls_fails)
 }
 END_TEST
 
+/* A literal needs nobody who resolves it. */
+START_TEST(a8_35_literals)
+{
+	static const char *const literals[] = { "127.0.0.1", "::1" };
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct loop l;
+		struct stream *s;
+		struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+		socklen_t len = sizeof(a);
+		uint16_t port;
+		int lfd = v6 ? socket(AF_INET6, SOCK_STREAM, 0) : listener(&port);
+		if (v6 && bind(lfd, (struct sockaddr *)&a, len) != 0) {
+			close(lfd); /* a machine without IPv6 */
+			continue;
+		}
+		if (v6) {
+			ck_assert_int_eq(listen(lfd, 4), 0);
+			ck_assert_int_eq(getsockname(lfd, (struct sockaddr *)&a, &len), 0);
+			port = ntohs(a.sin6_port);
+		}
+		loop_init(&l);
+		struct stream_opts o = { .host = literals[v6], .port = port };
+		ck_assert_int_eq(stream_open(l.set, &o, &s, clock_us()), 0);
+		settle(&l, s);
+		ck_assert_msg(stream_state(s) == STREAM_OPEN, "%s: %s", literals[v6], stream_error(s));
+		close(lfd);
+		loop_clear(&l);
+	}
+}
+END_TEST
+
 /* Acceptance 8.13: the first address is bogus. */
 START_TEST(a8_13_good_address_behind_a_bogus_one)
 {
@@ -327,7 +359,7 @@ Suite *unit_suite(void)
 	unsetenv("http_proxy"), unsetenv("https_proxy"), unsetenv("HTTPS_PROXY"), unsetenv("all_proxy"),
 		unsetenv("ALL_PROXY");
 	unit_case(s, "stream", bytes_both_ways_and_end, full_socket_says_again_and_is_watched,
-		  failures_say_why, tls_to_a_server_without_tls_fails,
+		  failures_say_why, tls_to_a_server_without_tls_fails, a8_35_literals,
 		  a8_13_good_address_behind_a_bogus_one, tcp_deadline, proxy_from_the_environment);
 	return s;
 }

@@ -156,7 +156,7 @@ START_TEST(test_key)
 }
 END_TEST
 
-START_TEST(test_full)
+START_TEST(a18_6_full_queue)
 {
 	struct unit_env u;
 	struct txq *q = make(&u, 2);
@@ -330,6 +330,6 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("txq");
 
-	unit_case(s, "txq", test_table, test_key, test_full, test_push, test_twin, test_no_memory);
+	unit_case(s, "txq", test_table, test_key, a18_6_full_queue, test_push, test_twin, test_no_memory);
 	return s;
 }

@@ -46,7 +46,7 @@ static int admit(struct world *w, const struct fz_ip *from)
 	return wg_guard_admit(&w->guard, w->msg, sizeof(w->msg), from, w->now_us, w->reply);
 }
 
-/* Use up the a15_4_allowance of this second. */
+/* Use up the allowance of this second. */
 static void flood(struct world *w)
 {
 	int err;
