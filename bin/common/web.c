@@ -85,9 +85,17 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *conn, const char
 	return serve(w, conn, path);
 }
 
+/* A full server stops to listen, and takes that up at the beginning of a run: the second one, since the first
+ * frees the places of those that have left. Nothing else would wake it. */
+static void run(struct web *w)
+{
+	MHD_run(w->daemon);
+	MHD_run(w->daemon);
+}
+
 static void web_ready(struct loop_source *s)
 {
-	MHD_run(((struct web *)s)->daemon);
+	run((struct web *)s);
 }
 
 static void to_sockaddr(const struct fz_addr *a, struct sockaddr_storage *ret)
@@ -171,7 +179,7 @@ void web_handle_timeout(struct web *w, uint64_t now_us)
 
 	(void)now_us; /* the server has a clock of its own */
 	if (w && MHD_get_timeout(w->daemon, &ms) == MHD_YES && ms == 0)
-		MHD_run(w->daemon);
+		run(w);
 }
 
 #else
