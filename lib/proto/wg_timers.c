@@ -13,6 +13,7 @@ const struct wg_timing wg_timing_ice = {
 	.keepalive_ms = 10000,
 	.unanswered_ms = 15000,
 	.rekey_timeout_ms = 5000,
+	.first_retry_ms = 1000, /* somebody waits: one lost datagram must not cost five seconds */
 	.rekey_attempt_ms = 20000,
 	.jitter_ms = 333,
 	.expiry_ms = 540000,
@@ -148,6 +149,17 @@ static uint64_t next_expiry(const struct wg_timers *t)
 	return at;
 }
 
+/* When an initiation that nobody answered is repeated. */
+static uint64_t next_retry(const struct wg_timers *t, bool can_send)
+{
+	uint64_t most = FZ_MS(t->timing->rekey_timeout_ms), least = FZ_MS(t->timing->first_retry_ms);
+	uint64_t gap = t->initiation_us - t->attempt_us; /* so far, which doubles the time each time */
+
+	if (can_send || least == 0 || gap > most)
+		gap = most;
+	return t->initiation_us + (gap < least ? least : gap);
+}
+
 uint64_t wg_timers_next_timeout(const struct wg_timers *t, bool can_send)
 {
 	uint64_t at;
@@ -158,7 +170,7 @@ uint64_t wg_timers_next_timeout(const struct wg_timers *t, bool can_send)
 		return t->scheduled_us;
 	at = next_expiry(t);
 	if (wg_timers_in_flight(t))
-		return fz_min_us(at, after(t->initiation_us, t->timing->rekey_timeout_ms));
+		return fz_min_us(at, next_retry(t, can_send));
 	at = fz_min_us(at, next_handshake(t));
 	at = fz_min_us(at, next_persistent(t));
 	if (can_send)
@@ -193,7 +205,7 @@ enum wg_due wg_timers_handle_timeout(struct wg_timers *t, const struct fz_env *e
 		return WG_DUE_EXPIRY;
 	}
 	if (wg_timers_in_flight(t)) {
-		if (now_us >= after(t->initiation_us, t->timing->rekey_timeout_ms))
+		if (now_us >= next_retry(t, can_send))
 			return schedule(t, env, now_us);
 		return WG_DUE_NOTHING;
 	}

@@ -17,6 +17,8 @@ struct wg_timing {
 	uint32_t keepalive_ms; /* data received, nothing sent since: empty packet */
 	uint32_t unanswered_ms; /* data sent, nothing received since the first such packet: new handshake */
 	uint32_t rekey_timeout_ms; /* retry interval of an unanswered initiation */
+	uint32_t first_retry_ms; /* while there is no session: intervals start here and double; 0 = they do
+				    not */
 	uint32_t rekey_attempt_ms; /* give up this long after the first initiation of an attempt */
 	uint32_t jitter_ms; /* up to this is added before each initiation that a timer started */
 	uint32_t expiry_ms; /* give up when there was no new session for so long; 0 = never */
