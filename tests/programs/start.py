@@ -184,9 +184,12 @@ class Start(unittest.TestCase):
                 self.ends(code, [CLIENT, "-i", "abc", "--check"], env={"FIREZONE_TOKEN_PATH": "/etc/link-to-token"})
                 os.unlink("/etc/link-to-token")
                 os.unlink(path)
-        self.ends(TOKEN, [CLIENT, "-i", "abc", "--check"], "there is no token", path)
         self.ends(TOKEN, [CLIENT, "--token-path", "/etc"], "there is no token", "/etc")
         self.ends(TOKEN, [CLIENT, "--token-path", "/etc/nothing/token"], "there is no token")
+
+    def test_a14_2_check_without_a_token(self):
+        out = self.ends(TOKEN, [CLIENT, "-i", "abc", "--check"], "there is no token", box.TOKEN_FILE)
+        self.assertNotIn("check passed", out)
 
     def test_a10_19_token_sources(self):
         os.makedirs("/etc/creds", exist_ok=True)

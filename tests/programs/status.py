@@ -134,6 +134,13 @@ class Status(unittest.TestCase):
         box.until(lambda: self.snapshot("client")["portal"]["joins"] == 3, "joined again")
         self.assertEqual(program.out, before)
 
+    def test_a10_20_flow_logs_in_the_filter(self):
+        for words, env, want in (([], {}, "info"), (["--flow-logs"], {}, "info,flow_logs=trace"),
+                                 (["--flow-logs"], {"RUST_LOG": "info,portal=debug"}, "info,portal=debug,flow_logs=trace")):
+            program = self.start("gateway", *words, env=env)
+            self.assertEqual(self.snapshot("gateway")["process"]["log"], want)
+            self.assertEqual(program.end(), OK)
+
     def test_reload_keeps_the_key(self):
         for role in SOCKETS:
             program = self.start(role)

@@ -73,6 +73,15 @@ static void make_ping(uint8_t p[PING_LEN], unsigned client, uint32_t seq, bool b
 	fz_put_be32(p + 32, seq);
 }
 
+/* What came through is what was sent, to the last byte behind the addresses. */
+static bool a19_12_is_as_sent(const uint8_t *p, unsigned client, uint32_t seq, bool by_name)
+{
+	uint8_t sent[PING_LEN];
+
+	make_ping(sent, client, seq, by_name);
+	return p[9] == 17 && memcmp(p + 20, sent + 20, PING_LEN - 20) == 0;
+}
+
 /* The resource behind the gateway: an echo server. */
 static void at_resource(void *ctx, struct device *d, struct fz_pkt *pkt)
 {
@@ -91,6 +100,9 @@ static void at_resource(void *ctx, struct device *d, struct fz_pkt *pkt)
 		failed(r, "a packet that nobody sent at the resource");
 		return;
 	}
+	if (!a19_12_is_as_sent(p, client, seq, r->by_name) ||
+	    fz_get_be32(p + 16) != (r->by_name ? 0x0a320064 : 0x0a140064)) /* 10.50.0.100, 10.20.0.100 */
+		failed(r, "client %u: packet %u was changed on the way", (unsigned)client, (unsigned)seq);
 	r->at_gateway_twice += r->at_gateway[client - 1][seq];
 	r->at_gateway[client - 1][seq] = true;
 	memcpy(p + 12, pkt->data + 16, 4);
@@ -104,6 +116,7 @@ static void at_client(void *ctx, struct device *d, struct fz_pkt *pkt)
 {
 	struct run *r = ctx;
 	struct traffic *t = &r->clients[d->opts.number - 1];
+	uint8_t p[PING_LEN];
 	uint32_t seq;
 
 	if (pkt->len > 60 && fz_get_be16(pkt->data + 20) == 53) {
@@ -126,6 +139,13 @@ static void at_client(void *ctx, struct device *d, struct fz_pkt *pkt)
 		t->strangers++;
 		return;
 	}
+	memcpy(p, pkt->data, PING_LEN);
+	memcpy(p + 20, pkt->data + 22, 2);
+	memcpy(p + 22, pkt->data + 20, 2);
+	if (!a19_12_is_as_sent(p, d->opts.number, seq, r->by_name) ||
+	    fz_get_be32(p + 12) != (r->by_name ? 0x64600001 : 0x0a140064) ||
+	    fz_get_be32(p + 16) != 0x64400000 + d->opts.number)
+		failed(r, "client %u: answer %u was changed on the way", d->opts.number, (unsigned)seq);
 	t->duplicates += t->seen[seq];
 	t->seen[seq] = true;
 	t->answered++;
@@ -390,16 +410,27 @@ static void check_end(struct run *r)
 }
 
 /* WireGuard forgives duplicates on the way; nothing may come out twice, whatever the network does. */
-static void check_delivery(struct run *r)
+static void a19_10_each_packet_once(struct run *r)
 {
-	for (unsigned i = 0; i < r->n_clients; i++) {
+	for (unsigned i = 0; i < r->n_clients; i++)
 		if (r->clients[i].duplicates > 0)
 			failed(r, "client %u: a packet was delivered twice", i + 1);
-		if (r->clients[i].strangers > 0)
-			failed(r, "client %u: a packet of another client", i + 1);
-	}
 	if (r->at_gateway_twice > 0)
 		failed(r, "a packet was delivered twice at the gateway");
+}
+
+static void a19_11_nothing_unexpected(struct run *r)
+{
+	for (unsigned i = 0; i < r->n_clients; i++) {
+		if (r->clients[i].strangers > 0)
+			failed(r, "client %u: a packet of another client", i + 1);
+		if (r->clients[i].answered > r->clients[i].sent)
+			failed(r, "client %u: more answers than pings", i + 1);
+		if (r->clients[i].d->stats.dead > 0)
+			failed(r, "client %u gave up", i + 1);
+	}
+	if (r->gateway->stats.dead > 0)
+		failed(r, "the gateway gave up");
 	if (r->lines.stub && stub_stats(r->lines.stub)->requests > 200)
 		failed(r, "%u requests for access", stub_stats(r->lines.stub)->requests);
 }
@@ -428,7 +459,8 @@ void world_run_devices(const struct world *w, bool verbose, struct world_result 
 		check_end(&r);
 		check_payload(&r);
 	}
-	check_delivery(&r);
+	a19_10_each_packet_once(&r);
+	a19_11_nothing_unexpected(&r);
 	for (unsigned i = 0; i < r.lines.n && verbose; i++)
 		device_print(r.lines.devices[i]);
 	lines_clear(&r.lines);

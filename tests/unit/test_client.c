@@ -533,6 +533,26 @@ START_TEST(a11_7_packet_to_ourselves)
 }
 END_TEST
 
+/* Questions of the neighbourhood are nobody's traffic, not even the Internet's. */
+START_TEST(a6_23_llmnr)
+{
+	struct device *c;
+
+	stage_begin(&s, &usual);
+	c = s.clients[0];
+	stub_set_internet(s.lines.stub, 7);
+	fz_client_set_internet(c->client, true, sim_now(s.net));
+	stage_pass(&s, FZ_MS(20));
+	stage_send(&s, c, "100.64.0.1", "224.0.0.252", 17, 5355, 1);
+	stage_send(&s, c, "fd00:2021:1111::1", "ff02::1:3", 17, 5355, 1);
+	stage_pass(&s, FZ_MS(50));
+	ck_assert_uint_eq(device_counter(c, "multicast"), 2);
+	ck_assert_uint_eq(stub_stats(s.lines.stub)->requests, 0);
+	ck_assert_uint_eq(s.n, 0);
+	stage_end(&s);
+}
+END_TEST
+
 START_TEST(before_the_first_configuration)
 {
 	const struct stage_opts nobody = { .no_gateway = true };
@@ -967,7 +987,7 @@ Suite *unit_suite(void)
 		  a9_10_list_of_resources, a19_20_list_is_sorted, a9_1_revoked_while_others_remain,
 		  a9_14_internet_resource, offline_site, unasked_grant, a9_11_address_changes,
 		  resource_deleted);
-	unit_case(suite, "packets", a11_7_packet_to_ourselves, a11_12_drops);
+	unit_case(suite, "packets", a6_23_llmnr, a11_7_packet_to_ourselves, a11_12_drops);
 	unit_case(suite, "relays", a5_5_relay_lost, relay_replaced, a8_3_relay_reboots_during_an_outage,
 		  no_relay, grant_before_relay, dead_relay);
 	unit_case(suite, "trouble", reset, a5_3_dead_windows, gateway_restarts, portal_outage,

@@ -385,6 +385,23 @@ START_TEST(reset_ends_it_at_once)
 }
 END_TEST
 
+/* A connection that lost the race of the families is a flow, and shows that nothing was said on it. */
+START_TEST(a13_4_without_payload)
+{
+	struct flow_report r;
+
+	begin();
+	tx(IP_TCP, SYN, 0);
+	rx(IP_TCP, SYN | ACK, 0);
+	tx(IP_TCP, ACK, 0);
+	tx(IP_TCP, RST, 0);
+	ck_assert(closed(&r));
+	ck_assert(r.record.tx_packets == 3 && r.record.rx_packets == 1);
+	ck_assert(r.record.tx_bytes == 0 && r.record.rx_bytes == 0);
+	end();
+}
+END_TEST
+
 START_TEST(super_packets_count_as_their_segments)
 {
 	struct ip_view v;
@@ -670,7 +687,8 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("flow_tracker");
 
 	unit_case(s, "tcp", a13_6_syn_retransmit_is_the_same_flow, a13_7_syn_after_established_is_a_new_flow,
-		  a13_8_what_opens_a_flow, fin_both_ways_ends_it, reset_ends_it_at_once);
+		  a13_8_what_opens_a_flow, fin_both_ways_ends_it, reset_ends_it_at_once,
+		  a13_4_without_payload);
 	unit_case(s, "paths", a13_9_changes_of_path, a13_9_relayed_has_no_source);
 	unit_case(s, "time", a13_10_two_minutes_of_silence);
 	unit_case(s, "counts", super_packets_count_as_their_segments, equals_the_obvious, table_is_bounded);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random histories of grants, filters, expiry and announced names against a twin that is slow and obvious. */
+/* Random histories of grants, filters, expiry and announced names against a twin that is slow and
+ * obvious. */
 #include "unit.h"
 
 #include "core/grants.h"
@@ -286,7 +287,7 @@ static void check_name(void)
 		ck_assert_int_eq((int)index_of(&got->resource), want);
 }
 
-START_TEST(histories)
+START_TEST(a19_15_histories)
 {
 	uint64_t now_s = 1000;
 
@@ -342,7 +343,7 @@ Suite *unit_suite(void)
 	TCase *tc = tcase_create("histories");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, histories, 0, 3);
+	tcase_add_loop_test(tc, a19_15_histories, 0, 3);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -652,7 +652,7 @@ static struct twin *twin_out(uint8_t kind, uint16_t port, const struct fz_ip *pr
 	return &twins[n_twins++];
 }
 
-START_TEST(random_histories)
+START_TEST(a19_14_random_histories)
 {
 	static const uint8_t kinds[] = { IP_TCP, IP_UDP, IP_ICMP_ECHO };
 	uint64_t now = SEC;
@@ -748,7 +748,7 @@ Suite *unit_suite(void)
 	unit_case(s, "ports", a10_8_same_flow_same_port, crowded, limits, other_protocols,
 		  a10_12_sessions_keep_their_address);
 	unit_case(s, "life", a10_9_lifetimes, a10_10_resets, error_confirms, memory_of_the_ended);
-	unit_case(s, "packets", super_packets, random_histories);
+	unit_case(s, "packets", super_packets, a19_14_random_histories);
 	unit_case(s, "memory", failing_allocations);
 	return s;
 }

@@ -37,6 +37,8 @@ static struct {
 	struct fz_stream *lines[LINES];
 	struct side c, g;
 	bool echoes;
+	bool no_socket; /* the client gets none */
+	unsigned refused; /* sockets */
 	unsigned flow_lines; /* of local logs */
 } w;
 static struct {
@@ -195,6 +197,19 @@ static void count_flow_lines(void *ctx, enum fz_log_level level, const char *are
 	w.flow_lines += level == FZ_LOG_TRACE && strcmp(area, "flow_logs") == 0;
 }
 
+static struct fz_platform_ops memnet_ops, client_ops;
+
+static int open_if_there_are_any(void *p, uint16_t port)
+{
+	w.refused += w.no_socket;
+	return w.no_socket ? FZ_ERR_IO : memnet_ops.udp_open(p, port);
+}
+
+static int send_if_there_are_any(void *p, struct fz_udp_batch *b)
+{
+	return w.no_socket ? FZ_ERR_IO : memnet_ops.udp_send(p, b);
+}
+
 #define CLIENT_FLOWS "/c/flow_logs"
 #define GATEWAY_FLOWS "/g/flow_logs"
 
@@ -236,6 +251,10 @@ static void begin(bool offload)
 	add_relay(&w.g, 1, 'g');
 	ck_assert_int_eq(fz_memnet_host(w.net, &c4, &c6, &w.c.platform), 0);
 	ck_assert_int_eq(fz_memnet_host(w.net, &g4, &g6, &w.g.platform), 0);
+	memnet_ops = client_ops = *w.c.platform.ops;
+	client_ops.udp_open = open_if_there_are_any;
+	client_ops.udp_send = send_if_there_are_any;
+	w.c.platform.ops = &client_ops;
 	ck_assert_int_eq(fz_client_new(&w.u.env, &co, fz_memnet_now(w.net), &w.c.client), 0);
 	ck_assert_int_eq(fz_gateway_new(&w.u.env, &go, fz_memnet_now(w.net), &w.g.gateway), 0);
 	ck_assert_int_eq(fz_run_client_new(&w.u.env, w.c.client, &w.c.platform, &cr, &w.c.run), 0);
@@ -413,6 +432,26 @@ START_TEST(network_change)
 	ck_assert(reaches("10.20.0.1", FZ_MS(50)));
 	fz_run_reset(w.c.run);
 	ck_assert(reaches("10.20.0.1", FZ_SEC(2)));
+	end();
+}
+END_TEST
+
+/* No socket can be had in the new network: the client lives on, and tries again in the next. */
+START_TEST(a5_6_no_socket_at_a_reset)
+{
+	begin(true);
+	ck_assert(reaches("10.20.0.1", FZ_MS(300)));
+	w.no_socket = true;
+	fz_run_reset(w.c.run);
+	ck_assert(!reaches("10.20.0.1", FZ_SEC(2)));
+	ck_assert_int_eq(w.c.err, 0);
+	ck_assert_uint_eq(w.c.events[FZ_EVENT_DEAD], 0);
+	ck_assert_uint_ge(w.refused, 1);
+	w.no_socket = false;
+	fz_run_reset(w.c.run);
+	uint64_t start_us = fz_memnet_now(w.net);
+	while (!reaches("10.20.0.1", FZ_SEC(2)))
+		ck_assert_uint_lt(fz_memnet_now(w.net) - start_us, FZ_SEC(30));
 	end();
 }
 END_TEST
@@ -724,7 +763,8 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("run");
 
 	unit_case(s, "traffic", both_families, super_packets_whole, super_packets_cut, a21_3_offload_lost);
-	unit_case(s, "change", network_change, stream_loss, goodbye, interface_deleted);
+	unit_case(s, "change", network_change, a5_6_no_socket_at_a_reset, stream_loss, goodbye,
+		  interface_deleted);
 	unit_case(s, "loop", deadlines, idle_client_sleeps, bad_options);
 #ifdef HAVE_FLOW_LOGS
 	unit_case(s, "flow logs", a13_1_reports_reach_the_portal, a13_18_stop_writes_what_is_open,
