@@ -130,11 +130,28 @@ void client_withdraw(struct client *c, struct resource *res, uint64_t now_us)
 	client_dns_drain(c, now_us);
 }
 
-static void set_up(struct gateway_peer *g)
+/* Its site has a gateway again: what was refused for want of one may be asked for at once. */
+static void site_back(struct client *c, const struct site *site)
+{
+	for (size_t i = 0; i < c->resources.len; i++) {
+		struct resource *res = c->resources.v[i];
+		if (!res->refused || res->reason != PORTAL_REASON_OFFLINE)
+			continue;
+		for (size_t k = 0; k < res->sites_len; k++)
+			if (res->sites[k] == site)
+				res->refused = false;
+		if (!res->refused)
+			res->asked_us = 0;
+	}
+}
+
+static void set_up(struct client *c, struct gateway_peer *g)
 {
 	g->up = true;
-	if (g->site)
-		sites_gateway_up(g->site);
+	if (g->site == NULL)
+		return;
+	sites_gateway_up(g->site);
+	site_back(c, g->site);
 }
 
 static struct gateway_peer *gateway_upsert(struct client *c, const struct portal_authz_created *a,
@@ -152,13 +169,13 @@ static struct gateway_peer *gateway_upsert(struct client *c, const struct portal
 		return NULL;
 	g->site = sites_ref(&c->resources.sites, &a->site_id, NULL);
 	if (node_conn(endpoint_node(c->endpoint), ref)->reported_up)
-		set_up(g); /* kept, under new addresses */
+		set_up(c, g); /* kept, under new addresses */
 	return g;
 }
 
 void client_gateway_up(struct client *c, struct gateway_peer *g, uint64_t now_us)
 {
-	set_up(g);
+	set_up(c, g);
 	c->list_changed = true;
 	client_announce(c, g, now_us);
 	client_replay(c, &g->waiting, now_us);

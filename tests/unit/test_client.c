@@ -388,6 +388,24 @@ START_TEST(a9_9_gateway_lost)
 }
 END_TEST
 
+/* A resource that was refused because its site was offline is not refused any longer once the site is back.
+ */
+START_TEST(a9_10_site_is_back)
+{
+	stage_begin(&s, &usual);
+	stub_set_refusal(s.lines.stub, "offline");
+	stage_ping(&s, "10.20.0.1", 1);
+	stage_pass(&s, FZ_MS(1500));
+	stage_ping(&s, "10.30.0.1", 2);
+	stage_pass(&s, FZ_MS(600));
+	ck_assert_uint_eq(s.n, 2); /* both were told */
+	stub_set_refusal(s.lines.stub, NULL);
+	ck_assert(stage_reaches(&s, "10.20.0.1", FZ_MS(200)));
+	ck_assert(stage_reaches(&s, "10.30.0.1", FZ_MS(200)));
+	stage_end(&s);
+}
+END_TEST
+
 /* Sorted for people, and an update that changes nothing is no news. */
 START_TEST(a19_20_list_is_sorted)
 {
@@ -984,9 +1002,9 @@ Suite *unit_suite(void)
 		  before_the_first_configuration, shutdown_says_goodbye);
 	unit_case(suite, "access", a9_5_one_request_in_two_seconds, a9_6_filter_of_the_resource, waiting_room,
 		  a9_5_refused, unanswered_request, a9_8_offline_site, a9_9_gateway_lost,
-		  a9_10_list_of_resources, a19_20_list_is_sorted, a9_1_revoked_while_others_remain,
-		  a9_14_internet_resource, offline_site, unasked_grant, a9_11_address_changes,
-		  resource_deleted);
+		  a9_10_list_of_resources, a9_10_site_is_back, a19_20_list_is_sorted,
+		  a9_1_revoked_while_others_remain, a9_14_internet_resource, offline_site, unasked_grant,
+		  a9_11_address_changes, resource_deleted);
 	unit_case(suite, "packets", a6_23_llmnr, a11_7_packet_to_ourselves, a11_12_drops);
 	unit_case(suite, "relays", a5_5_relay_lost, relay_replaced, a8_3_relay_reboots_during_an_outage,
 		  no_relay, grant_before_relay, dead_relay);
