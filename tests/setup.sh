@@ -134,7 +134,7 @@ need_resolved()
 		echo "   no systemd-resolved, see $LOGS/resolved.log"
 }
 
-# build DIR MESON-OPTIONS...: configures once, builds; on failure shows the compiler's messages
+# build DIR MESON-OPTIONS...: configures once, builds TARGETS or all; on failure shows the compiler's messages
 build()
 {
 	local dir=$1 log=$LOGS/$1.log
@@ -146,7 +146,8 @@ build()
 		meson setup "$dir" "$@" >"$log" 2>&1 || { tail -20 "$log"; echo "meson setup failed, see $log"; return 1; }
 	fi
 	echo "   ninja -C $dir"
-	if ! ninja -C "$dir" >"$log" 2>&1; then
+	# shellcheck disable=SC2086 # several words
+	if ! ninja -C "$dir" ${TARGETS:-} >"$log" 2>&1; then
 		grep -E -A8 'error:|warning:|^FAILED|undefined reference' "$log" | head -60
 		echo "the build failed, see $log"
 		return 1

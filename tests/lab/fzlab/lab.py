@@ -32,6 +32,7 @@ class Options:
     dns: str = "disabled"
     log: str = "info"
     flows: bool = False     # the portal wants flow logs, and soon
+    remembers: bool = False  # the portal remembers grants over a restart
 
     def validate(self):
         for kind in (self.nat_c, self.nat_c2, self.nat_g):

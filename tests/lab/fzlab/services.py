@@ -151,7 +151,10 @@ def portal(lab):
     path = lab.file("portal/config.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(portal_config(lab), file, indent=1)
-    lab.start("portal", "portal", [program("portal", "ours"), "--config", path],
+    argv = [program("portal", "ours"), "--config", path]
+    if lab.options.remembers:
+        argv += ["--state", lab.file("portal/state.json")]
+    lab.start("portal", "portal", argv,
               ready=lambda: lab.hosts["portal"].listens("tcp", 8081))
 
 
