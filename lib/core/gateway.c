@@ -76,10 +76,16 @@ static void listen_for_dns(struct gateway *g, bool on)
 	}
 }
 
+/* The kernel takes packets to the tunnel's addresses from any network; only clients may ask. */
 static void dns_request(void *role, const struct fz_dns_request *r, uint64_t now_us)
 {
 	struct gateway *g = role;
 
+	if (peer_by_ip(g, &r->peer.ip) == NULL) {
+		endpoint_drop(g->endpoint, DROP_DNS);
+		endpoint_dns_reply(g->endpoint, r->id, NULL, 0);
+		return;
+	}
 	site_dns_request(g->dns, r, now_us);
 }
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/mem.h"
 #include "base/time.h"
 
@@ -23,6 +24,7 @@ static_assert(SITE_DNS_QUERIES <= 1 << SLOT_BITS, "a slot's number fits into an 
 /* A query under way. Each try has exactly one result. */
 struct query {
 	uint64_t id, request, end_us;
+	struct fz_ip asker;
 	uint16_t udp_max; /* 0 = by TCP */
 	uint8_t asked, server; /* mask of servers; the last one */
 	uint8_t rcode; /* for when nobody has anything better */
@@ -148,6 +150,20 @@ static uint16_t udp_limit(const struct fz_dns_request *r, const struct dns_msg *
 	return takes < most ? takes : most;
 }
 
+/* Nobody takes the places of all others. */
+static bool has_room(const struct site_dns *s, const struct fz_ip *asker)
+{
+	size_t own = 0;
+
+	if (s->unused_len == 0)
+		return false;
+	if (SITE_DNS_QUERIES - s->unused_len < SITE_DNS_EACH)
+		return true;
+	for (size_t i = 0; i < SITE_DNS_QUERIES; i++)
+		own += s->slots[i] && fz_ip_equal(&s->slots[i]->asker, asker);
+	return own < SITE_DNS_EACH;
+}
+
 void site_dns_request(struct site_dns *s, const struct fz_dns_request *r, uint64_t now_us)
 {
 	struct query *q = NULL;
@@ -160,7 +176,7 @@ void site_dns_request(struct site_dns *s, const struct fz_dns_request *r, uint64
 		return;
 	}
 	s->stats.queries++;
-	if (s->unused_len > 0)
+	if (has_room(s, &r->peer.ip))
 		q = fz_zalloc(s->env, sizeof(*q) + r->len);
 	if (q == NULL) {
 		s->stats.full++;
@@ -172,6 +188,7 @@ void site_dns_request(struct site_dns *s, const struct fz_dns_request *r, uint64
 	s->slots[slot] = q;
 	q->id = ++s->last << SLOT_BITS | slot;
 	q->request = r->id;
+	q->asker = r->peer.ip;
 	q->end_us = now_us + LIMIT_US;
 	q->udp_max = r->tcp ? 0 : udp_limit(r, &m);
 	q->rcode = DNS_SERVFAIL;

@@ -9,8 +9,9 @@
 #include "wire/dns.h"
 
 #define SITE_DNS_PORT 53535
-/* Queries under way; further ones fail at once. */
+/* Queries under way, of all askers and of one address; further ones fail at once. */
 #define SITE_DNS_QUERIES 1000
+#define SITE_DNS_EACH 200
 /* Name servers that are used. */
 #define SITE_DNS_SERVERS 8
 
@@ -24,6 +25,7 @@ int site_dns_new(const struct fz_env *env, struct endpoint *endpoint, struct sit
 void site_dns_free(struct site_dns *s); /* NULL is fine */
 const struct site_dns_stats *site_dns_stats(const struct site_dns *s);
 void site_dns_set_servers(struct site_dns *s, const struct fz_ip *servers, size_t len);
+/* The caller knows that it may ask. */
 void site_dns_request(struct site_dns *s, const struct fz_dns_request *r, uint64_t now_us);
 /* To a query that we sent; others are ignored. */
 void site_dns_answer(struct site_dns *s, const struct fz_dns_answer *a, uint64_t now_us);

@@ -62,14 +62,19 @@ static size_t make_query(uint8_t *p, uint16_t udp_size)
 	return len;
 }
 
-static void ask(uint64_t id, bool tcp, uint16_t udp_size)
+static void ask_as(const char *who, uint64_t id, bool tcp, uint16_t udp_size)
 {
 	uint8_t p[100];
 	struct fz_dns_request r = { .id = id, .data = p, .len = make_query(p, udp_size), .tcp = tcp };
 
 	r.local = (struct fz_addr){ .ip = rig.g->ipv6, .port = SITE_DNS_PORT };
-	r.peer = (struct fz_addr){ .ip = rig_ip("fd00:2021:1111::1"), .port = 4000 };
+	r.peer = (struct fz_addr){ .ip = rig_ip(who), .port = 4000 };
 	endpoint_dns_request(rig.g->endpoint, &r, rig.now_us);
+}
+
+static void ask(uint64_t id, bool tcp, uint16_t udp_size)
+{
+	ask_as("fd00:2021:1111::1", id, tcp, udp_size);
 }
 
 /* Header, question and `payload` bytes of an answer. */
@@ -266,6 +271,7 @@ START_TEST(malformed)
 	servers(S1, NULL);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct fz_dns_request r = { .id = i, .data = p, .len = unit_hex(p, sizeof(p), bad[i]) };
+		r.peer.ip = rig_ip("100.64.0.1");
 		endpoint_dns_request(rig.g->endpoint, &r, rig.now_us);
 		ck_assert_int_eq(next(), FZ_EVENT_DNS_REPLY);
 		ck_assert_uint_eq(reply.request, i);
@@ -276,6 +282,7 @@ START_TEST(malformed)
 				    .data = p,
 				    .len = unit_hex(p, sizeof(p),
 						    "abcd 2900 0001 0000 0000 0000 0161 00 0010 0003") };
+	r.peer.ip = rig_ip("100.64.0.1");
 	endpoint_dns_request(rig.g->endpoint, &r, rig.now_us);
 	expect_query(S1, false);
 	ck_assert_uint_eq(site_dns_stats(rig.g->dns)->malformed, 6);
@@ -290,22 +297,43 @@ START_TEST(limits)
 
 	rig_begin();
 	servers(S1, NULL);
-	for (unsigned i = 0; i < SITE_DNS_QUERIES + 20; i++)
-		ask(i, false, 0);
+	/* One address has its share, another one has its own. */
+	for (unsigned i = 0; i < SITE_DNS_EACH + 20; i++)
+		ask_as("100.64.0.1", i, false, 0);
+	ask_as("100.64.0.2", 500, false, 0);
 	while ((type = next()) != 0) {
 		queries += type == FZ_EVENT_DNS_QUERY;
 		failed += type == FZ_EVENT_DNS_REPLY;
 	}
-	ck_assert_uint_eq(queries, SITE_DNS_QUERIES);
+	ck_assert_uint_eq(queries, SITE_DNS_EACH + 1);
 	ck_assert_uint_eq(failed, 20);
 	/* One that ends makes room. Other servers now: those under way go to them when they try again. */
 	servers(S2, NULL);
 	no_answer(FZ_ERR_TIMEOUT);
 	expect_query(S2, false);
 	answer(DNS_NOERROR, 1);
-	expect_reply(SITE_DNS_QUERIES - 1, DNS_NOERROR);
+	expect_reply(500, DNS_NOERROR);
 	ask(5000, false, 0);
 	expect_query(S2, false);
+	rig_end();
+}
+END_TEST
+
+/* Hosts next to the gateway can send to its tunnel addresses too: they are no clients. */
+START_TEST(strangers)
+{
+	static const char *const who[] = { "192.0.2.7", "100.64.0.77", "fd00:2021:1111::77", "2001:db8::1" };
+
+	rig_begin();
+	servers(S1, NULL);
+	for (size_t i = 0; i < sizeof(who) / sizeof(who[0]); i++) {
+		ask_as(who[i], i, i % 2, 0);
+		ck_assert_int_eq(next(), FZ_EVENT_DNS_REPLY);
+		ck_assert_uint_eq(reply.request, i);
+		ck_assert_uint_eq(reply.len, 0); /* no answer, a connection is closed */
+	}
+	ck_assert_uint_eq(rig_drops(DROP_DNS), 4);
+	ck_assert_uint_eq(site_dns_stats(rig.g->dns)->queries, 0);
 	rig_end();
 }
 END_TEST
@@ -369,7 +397,7 @@ Suite *unit_suite(void)
 	Suite *s = suite_create("site_dns");
 
 	unit_case(s, "queries", relayed, any_legal_size, failover, nobody_answers, malformed, limits,
-		  listens);
+		  strangers, listens);
 	unit_case(s, "memory", failing_allocations);
 	return s;
 }
