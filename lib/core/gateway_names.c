@@ -65,8 +65,9 @@ static void refuse(struct gateway *g, const struct client_peer *p, const struct 
 {
 	char id[FZ_UUID_STRLEN];
 
-	fz_info(g->env, "names", "peer %u may not use a name of resource %s: %s", p->ref,
-		fz_uuid_format(&asked->resource, id), why);
+	/* As often as the client likes: at debug, so that it can not fill the log. */
+	fz_debug(g->env, "names", "peer %u may not use a name of resource %s: %s", p->ref,
+		 fz_uuid_format(&asked->resource, id), why);
 	fz_debug(g->env, "names", "peer %u: that name is %s", p->ref, asked->domain);
 	answer(g, p, asked, false, now_us);
 }
@@ -76,7 +77,7 @@ static void refuse(struct gateway *g, const struct client_peer *p, const struct 
 /* The client numbers anew: nothing that it announced before counts any more. */
 static void start_over(struct gateway *g, struct client_peer *p)
 {
-	fz_info(g->env, "names", "peer %u has given its addresses to other names", p->ref);
+	fz_debug(g->env, "names", "peer %u has given its addresses to other names", p->ref);
 	nat_table_clear(&p->nat);
 	proxies_clear(&p->proxies);
 }
