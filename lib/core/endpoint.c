@@ -382,7 +382,8 @@ static bool poll_node(struct endpoint *e)
 
 	if (!node_poll_event(e->node, &ev))
 		return false;
-	if (ev.type == NODE_CLOSED)
+	/* One that was replaced ends after its successor was granted something: that is to be kept. */
+	if (ev.type == NODE_CLOSED && node_find(e->node, &ev.peer) == NODE_NO_REF)
 		flows_forget_peer(&e->flows, &ev.peer);
 	e->ops->node_event(e->role, &ev, e->now_us);
 	return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DNS resources and the Internet resource at the gateway: announcements, names, translation, refusals. */
 #include "gateway_rig.h"
+#include "flow_token.h"
 
 #include <stdio.h>
 
@@ -696,6 +697,54 @@ START_TEST(failing_allocations)
 }
 END_TEST
 
+#ifdef HAVE_FLOW_LOGS
+/* A client with a new key is granted something: the end of its former connection, which is told after that,
+ * must not make its flows unknown. The end of the last one does. */
+START_TEST(flows_of_a_client_that_came_back)
+{
+	static const struct flow_token token = { 0 };
+	struct portal_relay relay = { .id = { { 1 } },
+				      .ipv4 = { .ip = rig_ip("203.0.113.1"), .port = 3478 },
+				      .username = "u",
+				      .password = "p" };
+	struct conn_params params = { .local_ufrag = "aaaa",
+				      .local_pwd = "bbbbbbbbbbbbbbbbbbbbbb",
+				      .remote_ufrag = "cccc",
+				      .remote_pwd = "dddddddddddddddddddddd",
+				      .profile = PATH_SERVER_DEFAULT,
+				      .idle_profile = PATH_SERVER_IDLE };
+	struct portal_event init = { .type = PORTAL_EVENT_INIT, .u.init.flow_logs.api_url = "" };
+	struct portal_event ev = { .type = PORTAL_EVENT_CREATE_AUTHZ };
+	struct flows *flows;
+	struct fz_event unused;
+	uint32_t ref;
+
+	rig_begin();
+	flows = rig.g->flows;
+	flows->local = true;
+	flows_handle_message(flows, &init, rig.now_us, 0);
+	node_update_relays(endpoint_node(rig.g->endpoint), NULL, 0, &relay, 1, rig.now_us);
+	params.id = ev.u.create_authz.client_id = rig_peer(1)->id;
+	ev.u.create_authz.flow_token = flow_token(&token);
+	for (uint8_t key = 1; key <= 2; key++) {
+		params.peer_key.b[0] = (uint8_t)(8 + key); /* a point of the curve */
+		flows_handle_message(flows, &ev, rig.now_us, 0);
+		ck_assert_int_eq(node_upsert(endpoint_node(rig.g->endpoint), &params, rig.now_us, &ref), 0);
+		endpoint_system_dns(rig.g->endpoint, NULL, 0, rig.now_us); /* begins a turn */
+		while (endpoint_poll_event(rig.g->endpoint, &unused))
+			;
+		ck_assert(flow_tracker_uses(flows->active, FLOW_TOKEN_ID));
+	}
+	node_close(endpoint_node(rig.g->endpoint), ref, false, "test", rig.now_us);
+	endpoint_system_dns(rig.g->endpoint, NULL, 0, rig.now_us); /* begins a turn */
+	while (endpoint_poll_event(rig.g->endpoint, &unused))
+		;
+	ck_assert(!flow_tracker_uses(flows->active, FLOW_TOKEN_ID));
+	rig_end();
+}
+END_TEST
+#endif
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("gateway_names");
@@ -709,5 +758,8 @@ Suite *unit_suite(void)
 	unit_case(s, "announcements", a6_55_refused, changes_meanwhile, a6_52_repeated, silent_resolver,
 		  addresses_that_are_left_out, lookups_are_limited, a6_57_longest, nonsense);
 	unit_case(s, "memory", failing_allocations);
+#ifdef HAVE_FLOW_LOGS
+	unit_case(s, "flows", flows_of_a_client_that_came_back);
+#endif
 	return s;
 }
