@@ -148,14 +148,21 @@ static uint64_t host_now(const struct device *d)
 
 static struct device_peer *peer_of(struct device *d, const char *id)
 {
-	for (size_t i = 0; i < DEVICE_PEERS_MAX; i++) {
-		struct device_peer *p = &d->peers[i];
-		if (p->id[0] == '\0')
-			snprintf(p->id, sizeof(p->id), "%s", id);
-		if (strcmp(p->id, id) == 0)
-			return p;
+	struct device_peer *p;
+
+	for (unsigned i = 0; i < d->n_peers; i++)
+		if (strcmp(d->peers[i].id, id) == 0)
+			return &d->peers[i];
+	if (d->n_peers == d->peers_cap) {
+		d->peers_cap = d->peers_cap ? 2 * d->peers_cap : 4;
+		d->peers = realloc(d->peers, d->peers_cap * sizeof(*d->peers));
+		if (d->peers == NULL)
+			abort();
 	}
-	abort();
+	p = &d->peers[d->n_peers++];
+	*p = (struct device_peer){ .is_up = false };
+	snprintf(p->id, sizeof(p->id), "%s", id);
+	return p;
 }
 
 const struct device_peer *device_peer(const struct device *d, unsigned number)
@@ -163,7 +170,7 @@ const struct device_peer *device_peer(const struct device *d, unsigned number)
 	char id[37];
 
 	stub_id(d->opts.is_gateway ? 'c' : 'a', number, id);
-	for (size_t i = 0; i < DEVICE_PEERS_MAX; i++)
+	for (unsigned i = 0; i < d->n_peers; i++)
 		if (strcmp(d->peers[i].id, id) == 0)
 			return &d->peers[i];
 	return NULL;
@@ -216,7 +223,9 @@ static void on_event(struct device *d, const struct fz_event *ev)
 		break;
 	case FZ_EVENT_PEER_UP:
 		s->peer_up++;
-		peer_of(d, ev->u.peer.id)->is_up = true;
+		p = peer_of(d, ev->u.peer.id);
+		p->is_up = true;
+		p->number = ev->u.peer.number;
 		s->last_up_us = sim_now(d->lines->net);
 		break;
 	case FZ_EVENT_PEER_PATH:
@@ -324,6 +333,7 @@ void device_drain(struct device *d)
 		while (write_tun(d) || send_batch(d) || write_stream(d) || take_event(d))
 			more = true;
 	}
+	sim_touch(d->lines->net, d->host);
 }
 
 static void receive(void *ctx, const struct fz_addr *to, const struct fz_addr *from, const uint8_t *data,
@@ -454,6 +464,8 @@ int device_new(struct lines *l, int site, const struct device_opts *opts, struct
 	if (opts->env == NULL) {
 		d->env.rng = (struct fz_rng){ seeded, d };
 		d->env.log = (struct fz_log){ 0 };
+		if (opts->mem)
+			d->env.mem = *opts->mem;
 		if (opts->is_verbose)
 			d->env.log = (struct fz_log){ print_line, d, FZ_LOG_DEBUG };
 	}
@@ -487,6 +499,7 @@ void device_free(struct device *d)
 	if (d == NULL)
 		return;
 	unmake(d);
+	free(d->peers);
 	free(d);
 }
 

@@ -31,6 +31,7 @@ struct device_opts {
 	struct fz_ip ip4, ip6; /* family none = absent */
 	uint64_t portal_delay_us;
 	const struct fz_env *env; /* NULL = a seeded one */
+	const struct fz_mem *mem; /* of the seeded environment; NULL = the C library's */
 	uint64_t seed;
 	bool is_verbose; /* prints its log */
 };
@@ -51,9 +52,9 @@ struct device_stats {
 	uint64_t datagrams;
 };
 
-#define DEVICE_PEERS_MAX 16
 struct device_peer {
 	char id[37];
+	uint32_t number; /* by which its own device calls it */
 	bool has_path, relayed, is_up;
 };
 
@@ -70,7 +71,8 @@ struct device {
 	uint32_t stream; /* generation of the stream; odd = wanted */
 	bool stream_open;
 	struct device_stats stats;
-	struct device_peer peers[DEVICE_PEERS_MAX];
+	struct device_peer *peers;
+	unsigned n_peers, peers_cap;
 	struct host_dns dns;
 	/* A packet for its TUN; set by the test. */
 	void (*packet)(void *ctx, struct device *d, struct fz_pkt *pkt);

@@ -87,6 +87,9 @@ bool nat_out(struct nat *n, const struct fz_addr *inside, const struct fz_addr *
 		n->n_dropped_out++;
 		return false;
 	}
+	*ret = *inside;
+	if (n->opts.mapping == NAT_OPEN && n->opts.filter == NAT_FILTER_NONE)
+		return true;
 	expire(n, now_us);
 	s = session_of(n, inside, remote);
 	if (s == NULL) {
@@ -95,7 +98,6 @@ bool nat_out(struct nat *n, const struct fz_addr *inside, const struct fz_addr *
 		*s = (struct nat_session){ .inside = *inside, .remote = *remote, .port = port };
 	}
 	s->last_us = now_us;
-	*ret = *inside;
 	if (n->opts.mapping != NAT_OPEN) {
 		ret->ip = n->opts.public_ip;
 		ret->port = s->port;

@@ -5,17 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/time.h"
+#include "fzconn/env.h"
 
 #define LAN_DELAY_US 200
 /* Turns of one host at one point of time; a host that needs more never comes to rest. */
 #define TURNS_MAX 1000
 
+/* Who has an address; the same one may be in use at several sites. */
+struct address {
+	struct fz_map_link link;
+	struct fz_ip ip;
+	int host;
+};
+
 struct host {
 	int site;
 	const struct sim_host_ops *ops;
 	void *ctx;
-	struct fz_ip ips[SIM_IPS_MAX];
 	unsigned n_ips;
 	int64_t clock_us;
 	bool is_up;
@@ -44,8 +52,12 @@ struct sim_net {
 	struct site sites[SIM_SITES_MAX];
 	struct host hosts[SIM_HOSTS_MAX];
 	int n_sites, n_hosts;
-	struct event *heap[SIM_EVENTS_MAX];
-	unsigned n_events;
+	uint64_t wake_us[SIM_HOSTS_MAX]; /* by the network's clock; as of the last call of the host */
+	struct address addresses[SIM_HOSTS_MAX * SIM_IPS_MAX];
+	unsigned n_addresses;
+	struct fz_map by_ip;
+	struct event **heap;
+	unsigned n_events, heap_cap;
 	bool is_broken, traces;
 	struct sim_stats stats;
 };
@@ -54,7 +66,7 @@ struct sim_net *sim_new(uint64_t seed)
 {
 	struct sim_net *net = calloc(1, sizeof(*net));
 
-	if (net == NULL)
+	if (net == NULL || fz_map_init(&net->by_ip, fz_env_default(), 0) != 0)
 		abort();
 	net->state = seed;
 	net->now_us = FZ_SEC(1000);
@@ -65,6 +77,8 @@ void sim_free(struct sim_net *net)
 {
 	for (unsigned i = 0; i < net->n_events; i++)
 		free(net->heap[i]);
+	free(net->heap);
+	fz_map_clear(&net->by_ip, fz_env_default());
 	free(net);
 }
 
@@ -98,10 +112,16 @@ static void push(struct sim_net *net, struct event *e)
 {
 	unsigned i = net->n_events;
 
-	if (i == SIM_EVENTS_MAX) {
+	if (i == SIM_EVENTS_MAX + (unsigned)net->n_hosts * SIM_EVENTS_EACH) {
 		net->is_broken = true;
 		free(e);
 		return;
+	}
+	if (i == net->heap_cap) {
+		net->heap_cap = i ? 2 * i : 256;
+		net->heap = realloc(net->heap, net->heap_cap * sizeof(struct event *));
+		if (net->heap == NULL)
+			abort();
 	}
 	e->seq = net->seq++;
 	net->heap[net->n_events++] = e;
@@ -189,6 +209,7 @@ int sim_add_host(struct sim_net *net, int site, const struct sim_host_ops *ops, 
 	if (net->n_hosts == SIM_HOSTS_MAX)
 		abort();
 	net->hosts[net->n_hosts] = (struct host){ .site = site, .ops = ops, .ctx = ctx, .is_up = true };
+	net->wake_us[net->n_hosts] = FZ_NEVER_US; /* asked when it runs */
 	return net->n_hosts++;
 }
 
@@ -196,19 +217,25 @@ void sim_add_ip(struct sim_net *net, int host, const struct fz_ip *ip)
 {
 	struct host *h = &net->hosts[host];
 
-	if (h->n_ips == SIM_IPS_MAX)
+	struct address *a = &net->addresses[net->n_addresses++];
+
+	if (h->n_ips++ == SIM_IPS_MAX)
 		abort();
-	h->ips[h->n_ips++] = *ip;
+	a->ip = *ip;
+	a->host = host;
+	fz_map_insert(&net->by_ip, fz_env_default(), &a->link, fz_map_hash(&net->by_ip, ip, sizeof(*ip)));
 }
 
 void sim_set_up(struct sim_net *net, int host, bool is_up)
 {
 	net->hosts[host].is_up = is_up;
+	sim_touch(net, host);
 }
 
 void sim_jump_clock(struct sim_net *net, int host, int64_t by_us)
 {
 	net->hosts[host].clock_us += by_us;
+	sim_touch(net, host);
 }
 
 static uint64_t clock_of(const struct sim_net *net, const struct host *h)
@@ -223,12 +250,16 @@ uint64_t sim_host_now(const struct sim_net *net, int host)
 
 static struct host *host_with(struct sim_net *net, int site, const struct fz_ip *ip)
 {
-	for (int i = 0; i < net->n_hosts; i++)
-		for (unsigned k = 0; k < net->hosts[i].n_ips; k++)
-			if ((site < 0 || net->hosts[i].site == site) &&
-			    fz_ip_equal(&net->hosts[i].ips[k], ip))
-				return &net->hosts[i];
-	return NULL;
+	struct fz_map_link *l = fz_map_first(&net->by_ip, fz_map_hash(&net->by_ip, ip, sizeof(*ip)));
+	struct host *found = NULL;
+
+	for (; l; l = fz_map_next(l)) {
+		const struct address *a = fz_container(l, struct address, link);
+		struct host *h = &net->hosts[a->host];
+		if (fz_ip_equal(&a->ip, ip) && (site < 0 || h->site == site) && (!found || h < found))
+			found = h;
+	}
+	return found;
 }
 
 /* The site that this public address leads to. */
@@ -342,6 +373,7 @@ static void arrive(struct sim_net *net, struct event *e)
 	net->stats.delivered++;
 	trace(net, "", &e->from, &inside, e->data, e->len);
 	h->ops->receive(h->ctx, &inside, &e->from, e->data, e->len, clock_of(net, h));
+	sim_touch(net, (int)(h - net->hosts));
 }
 
 static void happen(struct sim_net *net, struct event *e)
@@ -351,20 +383,41 @@ static void happen(struct sim_net *net, struct event *e)
 	} else {
 		struct host *h = &net->hosts[e->host];
 		e->call(h->ctx, e->data, e->len, clock_of(net, h));
+		sim_touch(net, e->host);
 	}
 	free(e);
 }
 
 /* ---- time ---- */
 
-static uint64_t wake_time(const struct sim_net *net, const struct host *h)
+void sim_touch(struct sim_net *net, int host)
 {
+	const struct host *h = &net->hosts[host];
 	uint64_t at_us = h->is_up ? h->ops->next_timeout(h->ctx) : FZ_NEVER_US;
 
-	if (at_us == FZ_NEVER_US)
-		return FZ_NEVER_US;
-	at_us -= (uint64_t)h->clock_us;
-	return (int64_t)(at_us - net->now_us) < 0 ? net->now_us : at_us;
+	if (at_us != FZ_NEVER_US) {
+		at_us -= (uint64_t)h->clock_us;
+		if ((int64_t)(at_us - net->now_us) < 0)
+			at_us = net->now_us;
+	}
+	net->wake_us[host] = at_us;
+}
+
+/* The host that wakes up first before end_us, -1 = none. */
+static int first_to_wake(const struct sim_net *net, uint64_t end_us, uint64_t *ret_us)
+{
+	int first = -1;
+
+	*ret_us = end_us;
+	for (int i = 0; i < net->n_hosts; i++) {
+		/* What was due before is due now. */
+		uint64_t at_us = net->wake_us[i] < net->now_us ? net->now_us : net->wake_us[i];
+		if (at_us < *ret_us) {
+			*ret_us = at_us;
+			first = i;
+		}
+	}
+	return first;
 }
 
 static void wake(struct sim_net *net, struct host *h)
@@ -375,29 +428,25 @@ static void wake(struct sim_net *net, struct host *h)
 	if (++h->turns > TURNS_MAX)
 		net->is_broken = true;
 	h->ops->timeout(h->ctx, clock_of(net, h));
+	sim_touch(net, (int)(h - net->hosts));
 }
 
 bool sim_run(struct sim_net *net, uint64_t end_us)
 {
+	for (int i = 0; i < net->n_hosts; i++)
+		sim_touch(net, i);
 	while (!net->is_broken) {
-		struct host *next = NULL;
-		uint64_t at_us = end_us;
-		for (int i = 0; i < net->n_hosts; i++) {
-			uint64_t t = wake_time(net, &net->hosts[i]);
-			if (t < at_us) {
-				at_us = t;
-				next = &net->hosts[i];
-			}
-		}
+		uint64_t at_us;
+		int next = first_to_wake(net, end_us, &at_us);
 		if (net->n_events > 0 && net->heap[0]->at_us <= at_us && net->heap[0]->at_us < end_us) {
 			net->now_us = net->heap[0]->at_us;
 			happen(net, pop(net));
 			continue;
 		}
 		net->now_us = at_us;
-		if (next == NULL)
+		if (next < 0)
 			return true;
-		wake(net, next);
+		wake(net, &net->hosts[next]);
 	}
 	return false;
 }

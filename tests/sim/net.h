@@ -10,10 +10,11 @@
 #include "nat.h"
 
 #define SIM_SITES_MAX 16
-#define SIM_HOSTS_MAX 16
+#define SIM_HOSTS_MAX 1040
 #define SIM_IPS_MAX 4
-/* More at one time means that somebody floods: the run fails. */
+/* More at one time, for all hosts and for each, means that somebody floods: the run fails. */
 #define SIM_EVENTS_MAX 8192
+#define SIM_EVENTS_EACH 256
 #define SIM_DATAGRAM_MAX 1472
 
 /* A site's way to the middle of the network; both directions of a datagram pay it. */
@@ -55,6 +56,8 @@ int sim_add_host(struct sim_net *net, int site, const struct sim_host_ops *ops, 
 void sim_add_ip(struct sim_net *net, int host, const struct fz_ip *ip);
 /* A host that is down neither receives nor wakes up. */
 void sim_set_up(struct sim_net *net, int host, bool is_up);
+/* Somebody called the host without the network: its next timeout may be another one. */
+void sim_touch(struct sim_net *net, int host);
 /* The host's clock leaps: what it is told as the time is off by so much more from now on. */
 void sim_jump_clock(struct sim_net *net, int host, int64_t by_us);
 

@@ -9,8 +9,8 @@
 
 #define REALM "firezone"
 #define NONCE "0123456789abcdef"
-#define ALLOCS_MAX 64
-#define CHANNELS_MAX 64
+#define ALLOCS_MAX SIM_HOSTS_MAX
+#define CHANNELS_MAX 4096
 #define FIRST_PORT 49152
 #define LIFETIME_S 600
 #define PERMISSION_US FZ_SEC(300)
@@ -28,8 +28,8 @@ struct alloc {
 	struct fz_addr relayed4, relayed6;
 	struct stun_txid made_by;
 	uint64_t until_us;
-	struct channel ch[CHANNELS_MAX];
-	unsigned n_ch;
+	struct channel *ch;
+	unsigned n_ch, ch_cap;
 };
 
 struct relay {
@@ -191,6 +191,7 @@ static void allocate(struct relay *r, const struct request *q)
 		refuse(r, q, TURN_CODE_QUOTA_REACHED, true);
 		return;
 	}
+	free(a->ch);
 	*a = (struct alloc){ .is_live = true,
 			     .client = *q->client,
 			     .server = *q->server,
@@ -235,6 +236,12 @@ static void permit(struct relay *r, const struct request *q, struct alloc *a, ui
 		return;
 	}
 	if (ch == NULL) {
+		if (a->n_ch == a->ch_cap) {
+			a->ch_cap = a->ch_cap ? 2 * a->ch_cap : 8;
+			a->ch = realloc(a->ch, a->ch_cap * sizeof(*a->ch));
+			if (a->ch == NULL)
+				abort();
+		}
 		ch = &a->ch[a->n_ch++];
 		*ch = (struct channel){ .peer = q->attrs.peer };
 	}
@@ -411,6 +418,8 @@ struct relay *relay_new(struct sim_net *net, int site, const struct relay_opts *
 
 void relay_free(struct relay *r)
 {
+	if (r)
+		relay_restart(r);
 	free(r);
 }
 
@@ -421,6 +430,8 @@ int relay_host(const struct relay *r)
 
 void relay_restart(struct relay *r)
 {
+	for (unsigned i = 0; i < ALLOCS_MAX; i++)
+		free(r->allocs[i].ch);
 	memset(r->allocs, 0, sizeof(r->allocs));
 }
 

@@ -11,7 +11,7 @@
 #include "ext/json.h"
 
 #define INBOX_MAX 65536
-#define GRANTS_MAX 256
+#define GRANTS_MAX 4096
 /* Well-formed, and signed by nobody. */
 #define TOKEN                                                                                                \
 	"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJhY2NvdW50X2lkIjoiMDAwMDAwMDAtMDAwMC00MDAwLTgwMDAtMDAwMDA"   \
@@ -29,7 +29,7 @@ struct line {
 	bool is_open, has_upgraded, has_joined, is_gateway;
 	unsigned number;
 	char key[45]; /* base64 */
-	uint8_t inbox[INBOX_MAX];
+	uint8_t *inbox; /* INBOX_MAX bytes, made when it is first opened */
 	size_t inbox_len;
 };
 
@@ -71,7 +71,7 @@ struct stub {
 /* ---- text ---- */
 
 struct text {
-	char v[32768];
+	char v[1 << 19];
 	size_t len;
 };
 
@@ -115,6 +115,8 @@ struct stub *stub_new(stub_send *send, void *ctx)
 
 void stub_free(struct stub *s)
 {
+	for (size_t i = 0; s && i < STUB_LINES_MAX; i++)
+		free(s->lines[i].inbox);
 	free(s);
 }
 
@@ -131,7 +133,13 @@ static void say_raw(struct stub *s, const struct line *l, const char *text, size
 	if (frame == NULL)
 		abort();
 	frame[0] = 0x81;
-	frame[1] = (uint8_t)(len < 126 ? len : 126);
+	frame[1] = len < 126 ? (uint8_t)len : len < 65536 ? 126 : 127;
+	if (len >= 65536) {
+		memset(frame + at, 0, 4);
+		at += 4;
+		frame[at++] = (uint8_t)(len >> 24);
+		frame[at++] = (uint8_t)(len >> 16);
+	}
 	if (len >= 126) {
 		frame[at++] = (uint8_t)(len >> 8);
 		frame[at++] = (uint8_t)len;
@@ -166,6 +174,13 @@ static struct line *find_line(struct stub *s, bool is_gateway, unsigned number)
 			return l;
 	}
 	return NULL;
+}
+
+bool stub_key(struct stub *s, bool is_gateway, unsigned number, struct fz_key *ret)
+{
+	const struct line *l = find_line(s, is_gateway, number);
+
+	return l && fz_b64_decode(ret, sizeof(*ret), l->key) == 0;
 }
 
 /* ---- what devices are told ---- */
@@ -207,10 +222,17 @@ static void add_resource(struct text *t, const struct resource *r, unsigned n, b
 	add(t, "}");
 }
 
+/* Third byte of a client's tunnel address; gateways have 1. */
+static unsigned client_net(unsigned number)
+{
+	return number < 256 ? 0 : 1 + number / 256;
+}
+
 static void add_interface(struct text *t, const struct stub *s, const struct line *l)
 {
 	add(t, "\"interface\":{\"ipv4\":\"100.64.%u.%u\",\"ipv6\":\"fd00:2021:1111::%u:%u\"%s}",
-	    l->is_gateway, l->number, l->is_gateway, l->number, l->is_gateway ? "" : s->interface);
+	    l->is_gateway ? 1 : client_net(l->number), l->number & 255, l->is_gateway, l->number,
+	    l->is_gateway ? "" : s->interface);
 }
 
 static void say_init(struct stub *s, const struct line *l)
@@ -326,10 +348,11 @@ static void on_request(struct stub *s, const struct line *c, const struct jv *pa
 	    ",\"client_ice_credentials\":{\"username\":\"%s\",\"password\":\"%s\"},\"gateway_ice_"
 	    "credentials\":{"
 	    "\"username\":\"%s\",\"password\":\"%s\"},\"client\":{\"id\":\"%s\",\"public_key\":\"%s\","
-	    "\"preshared_key\":\"%s\",\"ipv4\":\"100.64.0.%u\",\"ipv6\":\"fd00:2021:1111::0:%u\",\"version\":"
+	    "\"preshared_key\":\"%s\",\"ipv4\":\"100.64.%u.%u\",\"ipv6\":\"fd00:2021:1111::0:%u\","
+	    "\"version\":"
 	    "\"1.5.12\"},\"use_iceless\":false,\"subject\":{},\"flow_logs_ingest_token\":\"%s\"",
-	    x.user[0], x.pwd[0], x.user[1], x.pwd[1], stub_id('c', c->number, id), c->key, x.psk, c->number,
-	    c->number, s->gateway_token);
+	    x.user[0], x.pwd[0], x.user[1], x.pwd[1], stub_id('c', c->number, id), c->key, x.psk,
+	    client_net(c->number), c->number & 255, c->number, s->gateway_token);
 	if (s->expires_s)
 		add(&t, ",\"expires_at\":%llu", (unsigned long long)s->expires_s);
 	add(&t, "}");
@@ -521,8 +544,11 @@ bool stub_open(struct stub *s, unsigned line)
 {
 	if (s->is_down)
 		return false;
-	memset(&s->lines[line], 0, sizeof(s->lines[line]));
-	s->lines[line].is_open = true;
+	uint8_t *inbox = s->lines[line].inbox;
+
+	if (inbox == NULL && (inbox = malloc(INBOX_MAX)) == NULL)
+		abort();
+	s->lines[line] = (struct line){ .is_open = true, .inbox = inbox };
 	return true;
 }
 

@@ -6,9 +6,10 @@
 #ifndef SIM_STUB_H
 #define SIM_STUB_H
 
+#include "base/secret.h"
 #include "fzconn/addr.h"
 
-#define STUB_LINES_MAX 16
+#define STUB_LINES_MAX 1024
 #define STUB_RESOURCES_MAX 32
 #define STUB_RELAYS_MAX 4
 
@@ -31,6 +32,9 @@ void stub_bytes(struct stub *s, unsigned line, const void *data, size_t len);
 void stub_close(struct stub *s, unsigned line);
 /* An outage: all lines are closed, none can be opened. */
 void stub_set_down(struct stub *s, bool is_down);
+
+/* The public key of a device that is online. */
+bool stub_key(struct stub *s, bool is_gateway, unsigned number, struct fz_key *ret);
 
 /* What it administers. Everybody online is told of changes. */
 void stub_add_relay(struct stub *s, unsigned n, const struct fz_addr *addr4, const struct fz_addr *addr6,
