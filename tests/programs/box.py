@@ -92,7 +92,7 @@ def run(argv, env=None, timeout=20, before=(), **options):
                                                                                                  "backslashreplace")
 
 
-def until(condition, what, limit=10):
+def until(condition, what, limit=30):
     give_up = time.monotonic() + limit
     while True:
         value = condition()
@@ -128,7 +128,7 @@ class Program:
         assert self.process.poll() is None, f"it has ended: {self.out}{self.err}"
         return self.out.count(text) >= times
 
-    def wait_for(self, text, limit=10, times=1):
+    def wait_for(self, text, limit=30, times=1):
         until(lambda: self.says(text, times), f"{text!r} {times} times in {self.out}{self.err}", limit)
 
     def status(self, name):
@@ -138,7 +138,7 @@ class Program:
     def kill(self, number):
         os.kill(self.pid, number)
 
-    def end(self, number=signal.SIGTERM, limit=10):
+    def end(self, number=signal.SIGTERM, limit=30):
         """Sends a signal and gives the exit status."""
         if number and self.process.poll() is None:
             self.kill(number)

@@ -31,7 +31,7 @@ class SignIn(unittest.TestCase):
         if pid == 0:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background shell ignores it
             os.execve(CLIENT, [CLIENT, "--token-path", self.path, "sign-in", *words], box.program_env(env))
-        shown, asked, give_up = b"", False, time.monotonic() + 10
+        shown, asked, give_up = b"", False, time.monotonic() + 30
         while time.monotonic() < give_up:
             if PROMPT in shown and not asked:
                 asked = True

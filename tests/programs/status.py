@@ -51,7 +51,7 @@ class Status(unittest.TestCase):
     def socket(self, path=SOCKETS["client"]):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.connect(path)  # waits its turn, which one with a time limit does not
-        s.settimeout(10)
+        s.settimeout(30)
         return s
 
     @staticmethod
@@ -286,7 +286,7 @@ class Status(unittest.TestCase):
         path = f"{self.portal.dir}/notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
             listener.bind(path)
-            listener.settimeout(20)
+            listener.settimeout(30)
             program = self.start("gateway", env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
             told = [listener.recv(100).strip() for _ in range(5)]
             self.assertEqual(told.count(b"READY=1"), 1)
