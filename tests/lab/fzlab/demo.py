@@ -104,7 +104,7 @@ def keep():
 A laboratory stays up: port-restricted NATs, both address families. Logs: {lab.folder}
   on the client:     tests/lab/lab exec client ping 10.20.0.100
                      tests/lab/lab exec client curl http://download.httpbin/get
-                     tests/lab/lab exec client {os.path.relpath(services.program('client', 'ours'))} status
+                     tests/lab/lab exec client {os.path.abspath(services.program('client', 'ours'))} status
   a shell:           tests/lab/lab shell client        (or gateway, router-c, router-g, portal, relay-1, res)
   what is running:   tests/lab/lab status
   take it down:      tests/lab/lab down""")
