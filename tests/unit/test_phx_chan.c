@@ -318,8 +318,7 @@ Suite *unit_suite(void)
 {
 	Suite *s = suite_create("phx_chan");
 
-	unit_case(s, "join", a8_10_join_first_and_alone, a8_36_join_unanswered,
-		  unmatched_topic_joins_again);
+	unit_case(s, "join", a8_10_join_first_and_alone, a8_36_join_unanswered, unmatched_topic_joins_again);
 	unit_case(s, "heartbeat", a8_30_heartbeat_is_not_suppressed, a8_31_fourth_unanswered_heartbeat,
 		  late_answers_count);
 	unit_case(s, "messages", a8_11_queue, a8_33_message_table, failing_allocations);

@@ -1386,9 +1386,9 @@ Suite *unit_suite(void)
 		  a15_15_mismatch_on_refresh, a15_15_mismatch_on_channel_bind,
 		  allocations_that_never_last_suspend, a15_16_other_error_suspends,
 		  suspended_tries_again_by_itself, a15_17_refresh, a15_17_before_the_first_answer_nothing,
-		  a15_18_refused_refresh_then_expiry, a15_19_keepalive,
-		  a15_19_keepalive_in_company, sending_into_silence_asks_for_the_allocation,
-		  new_mapping_asks_for_the_allocation, a15_20_round_trip, reset_by_roaming, giving_back);
+		  a15_18_refused_refresh_then_expiry, a15_19_keepalive, a15_19_keepalive_in_company,
+		  sending_into_silence_asks_for_the_allocation, new_mapping_asks_for_the_allocation,
+		  a15_20_round_trip, reset_by_roaming, giving_back);
 	unit_case(s, "channels", a15_30_bind_before_the_allocation, a15_30_waiting_binds_are_bounded,
 		  a15_31_family_not_allocated, a15_32_bind_in_flight, a15_33_numbers,
 		  a15_34_refresh_only_in_use, channel_used_one_way_stays, a15_35_bound_again,
