@@ -58,6 +58,17 @@ restarted()
 	[ "$(systemctl show -P ActiveState "$1")" = active ] && [ "$(systemctl show -P MainPID "$1")" != "$2" ]
 }
 
+# a6_9: the resolver of the system asks the tunnel's name servers, and expands short names.
+resolved_asks_us()
+{
+	resolvectl dns tun-firezone | grep -q '100\.100\.111\.' && resolvectl domain tun-firezone | grep -q 'corp\.example'
+}
+
+resolved_asks_others()
+{
+	! resolvectl dns tun-firezone
+}
+
 no_token()
 {
 	! systemctl start "$1" && journalctl -q --no-pager -o cat -u "$1" | grep -q 'token'
@@ -75,10 +86,12 @@ check gateway-stops stops fz-gateway
 
 umask 077
 printf 'FIREZONE_API_URL=%s\nFIREZONE_ID=cl-1\n' "$PORTAL" >>/etc/default/fz-client
+check a6.9-resolved-does-not-yet resolved_asks_others
 check client-without-token no_token fz-client
 systemctl stop fz-client
 echo client-token-1 >/etc/dev.firezone.client/token
 check a14.1-client-starts starts fz-client
+check a6.9-resolved-asks-the-client until_true resolved_asks_us
 check client-reloads reloads fz-client
 check client-restarts restarts_after_a_kill fz-client
 check client-stops stops fz-client
