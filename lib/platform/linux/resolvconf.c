@@ -181,6 +181,8 @@ int resolvconf_print(const char *text, size_t len, const struct fz_ip *dns, size
 
 	if (search && !resolvconf_is_name(search))
 		return FZ_ERR_INVAL;
+	if (text == NULL)
+		text = ""; /* there was no file */
 	put(&o,
 	    RESOLVCONF_MARK "\n"
 			    "# The Firezone client wrote this file and puts the old one back when it ends.\n"
